@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Physical CPUs as core sees them: the work that is raised on each, and the order in which it is
+ * done. A work bit is set by anybody, cleared only by its CPU before it does that work, so none is
+ * lost.
+ */
+#include "core/domain/domain.h"
+#include "core/sched/task.h"
+
+struct pcpu *pcpus[MAX_CPUS];
+cpumask_t cpus_online;
+
+void pcpu_raise(unsigned cpu, uint32_t work)
+{
+    struct pcpu *c = pcpus[cpu];
+    uint32_t before = __atomic_fetch_or(&c->work, work, __ATOMIC_SEQ_CST);
+
+    if ((before & work) != work && c != this_cpu())
+        hw_kick(cpu);
+}
+
+static bool take_work(struct pcpu *c, uint32_t bit)
+{
+    return __atomic_fetch_and(&c->work, ~bit, __ATOMIC_SEQ_CST) & bit;
+}
+
+void pcpu_do_work(void)
+{
+    struct pcpu *c = this_cpu();
+
+    if (take_work(c, PCPU_WORK_TIMER))
+        timers_run();
+    if (take_work(c, PCPU_WORK_TASK))
+        tasks_run();
+    if (take_work(c, PCPU_WORK_SCHED))
+        sched_run();
+}

@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: MIT */
+/* Circular doubly linked lists of embedded nodes. Whoever owns the head says which lock guards it.
+ */
+#pragma once
+#include "core/lib/types.h"
+
+struct list {
+    struct list *next, *prev;
+};
+#define LIST_INIT(l)                                                                                                   \
+    {                                                                                                                  \
+        &(l), &(l)                                                                                                     \
+    }
+
+static inline void list_init(struct list *l)
+{
+    l->next = l->prev = l;
+}
+static inline bool list_empty(const struct list *l)
+{
+    return l->next == l;
+}
+static inline void list_insert(struct list *n, struct list *prev, struct list *next)
+{
+    n->prev = prev;
+    n->next = next;
+    prev->next = n;
+    next->prev = n;
+}
+static inline void list_add(struct list *n, struct list *head) /* first */
+{
+    list_insert(n, head, head->next);
+}
+static inline void list_add_tail(struct list *n, struct list *head) /* last */
+{
+    list_insert(n, head->prev, head);
+}
+static inline void list_del(struct list *n) /* leaves n empty: a second list_del is harmless */
+{
+    n->prev->next = n->next;
+    n->next->prev = n->prev;
+    list_init(n);
+}
+#define list_entry(p, type, member)    container_of(p, type, member)
+#define list_first(head, type, member) (list_empty(head) ? NULL : list_entry((head)->next, type, member))
+#define list_for_each(pos, head, member)                                                                               \
+    for (pos = list_entry((head)->next, __typeof__(*pos), member); &pos->member != (head);                             \
+         pos = list_entry(pos->member.next, __typeof__(*pos), member))
+#define list_for_each_safe(pos, tmp, head, member)                                                                     \
+    for (pos = list_entry((head)->next, __typeof__(*pos), member),                                                     \
+        tmp = list_entry(pos->member.next, __typeof__(*pos), member);                                                  \
+         &pos->member != (head); pos = tmp, tmp = list_entry(tmp->member.next, __typeof__(*tmp), member))

@@ -1,0 +1,232 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Domains' memory reservations; see reservation.h.
+ *
+ * Lock: a domain's memory_lock guards its page list and pages_count; a frame with FR_ALLOC and owner d is on d's list, except
+ * for the moment before or after in which the holder of the lock moves it. Clearing memory and the allocator are outside of it.
+ * pages_shared is atomic, because it changes under other locks too.
+ */
+#include "core/mem/reservation.h"
+#include "core/domain/domain.h"
+#include "core/mem/alloc.h"
+#include "core/mem/refs.h"
+
+/* ---- The page list; memory_lock held ---- */
+
+static void link_frame(struct domain *d, struct frame *f)
+{
+    uint32_t mfn = (uint32_t)frame_mfn(f).n;
+
+    f->prev = 0;
+    f->next = d->page_list;
+    if (d->page_list)
+        frame_of(MFN(d->page_list))->prev = mfn;
+    d->page_list = mfn;
+}
+
+static void unlink_frame(struct domain *d, struct frame *f)
+{
+    if (f->prev)
+        frame_of(MFN(f->prev))->next = f->next;
+    else
+        d->page_list = f->next;
+    if (f->next)
+        frame_of(MFN(f->next))->prev = f->prev;
+    f->next = f->prev = 0;
+}
+
+/* Makes frames that the hypervisor holds (plain count 1) the domain's. */
+static void take_over(struct domain *d, mfn_t mfn, uint64_t count)
+{
+    for (uint64_t i = count; i--;) { /* from the end: the list begins with the lowest */
+        struct frame *f = frame_of(mfn_add(mfn, i));
+
+        link_frame(d, f);
+        frame_assign(f, d->id, FR_ALLOC | FR_DIRTY | 1);
+    }
+}
+
+/* ---- Getting ---- */
+
+/* What it has given up but others still hold counts too, or a domain could collect memory without end. */
+static bool may_grow(struct domain *d, uint64_t count)
+{
+    uint64_t owned = frames_owned(d->id), shared = __atomic_load_n(&d->pages_shared, __ATOMIC_RELAXED);
+    uint64_t held = MAX(d->pages_count, owned > shared ? owned - shared : 0);
+
+    return !__atomic_load_n(&d->dying, __ATOMIC_SEQ_CST) && held <= d->pages_max && count <= d->pages_max - held;
+}
+
+mfn_t reservation_add(struct domain *d, unsigned order, unsigned address_bits, bool keep_contents)
+{
+    uint64_t count = 1UL << order;
+    bool ok;
+    mfn_t m;
+
+    if (order > ORDER_MAX)
+        return INVALID_MFN;
+    spin_lock(&d->memory_lock);
+    ok = may_grow(d, count);
+    if (ok)
+        d->pages_count += count; /* spoken for while we are away from the lock */
+    spin_unlock(&d->memory_lock);
+    if (!ok)
+        return INVALID_MFN;
+
+    m = alloc_frames(order, address_bits);
+    if (!mfn_eq(m, INVALID_MFN) && !keep_contents)
+        alloc_clear(m, order);
+
+    spin_lock(&d->memory_lock);
+    ok = !mfn_eq(m, INVALID_MFN) && !__atomic_load_n(&d->dying, __ATOMIC_SEQ_CST);
+    if (ok)
+        take_over(d, m, count);
+    else
+        d->pages_count -= count;
+    spin_unlock(&d->memory_lock);
+    if (ok)
+        return m;
+    if (!mfn_eq(m, INVALID_MFN))
+        free_frames(m, order);
+    return INVALID_MFN;
+}
+
+void reservation_adopt(struct domain *d, mfn_t mfn, uint64_t count)
+{
+    spin_lock(&d->memory_lock);
+    d->pages_count += count;
+    take_over(d, mfn, count);
+    spin_unlock(&d->memory_lock);
+}
+
+/* ---- Giving up ---- */
+
+int reservation_drop(struct domain *d, mfn_t mfn)
+{
+    int rc = -EINVAL;
+
+    spin_lock(&d->memory_lock);
+    if (mfn_valid(mfn))
+        rc = frame_clear_alloc(frame_of(mfn), d->id);
+    if (!rc) {
+        unlink_frame(d, frame_of(mfn));
+        d->pages_count--;
+    }
+    spin_unlock(&d->memory_lock);
+    if (rc)
+        return fail(rc);
+    hw_m2p_set(mfn, M2P_INVALID);
+    frame_put(frame_of(mfn));
+    return 0;
+}
+
+/* ---- Exchanging ---- */
+
+static void free_blocks(const uint64_t *blocks, unsigned count, unsigned order)
+{
+    while (count--)
+        free_frames(MFN(blocks[count]), order);
+}
+
+static int alloc_blocks(uint64_t *blocks, unsigned count, unsigned order, unsigned address_bits)
+{
+    for (unsigned i = 0; i < count; i++) {
+        mfn_t m = alloc_frames(order, address_bits);
+
+        if (mfn_eq(m, INVALID_MFN)) {
+            free_blocks(blocks, i, order);
+            return fail(-ENOMEM);
+        }
+        blocks[i] = m.n;
+        alloc_clear(m, order);
+    }
+    return 0;
+}
+
+/* Takes a frame from its owner in one swap, if the allocation is its only reference: from there on both counts are 0, and
+ * nobody can get one (F1, F4). */
+static bool take_away(struct domain *d, uint64_t mfn)
+{
+    struct frame *f = frame_of(MFN(mfn));
+    uint64_t old;
+
+    if (!mfn_valid(MFN(mfn)))
+        return false;
+    old = refs_load(f);
+    do {
+        if (frame_owner(f) != d->id || !(old & FR_ALLOC) || (old & (FR_PINNED | FR_SHARED)) ||
+            refs_state(old) != TS_NONE || (old & FR_COUNTS_MASK) != 1)
+            return false;
+    } while (!refs_cas(f, &old, old - FR_ALLOC - 1));
+    return true;
+}
+
+static void give_back(uint64_t mfn)
+{
+    __atomic_fetch_add(&frame_of(MFN(mfn))->refs, FR_ALLOC + 1, __ATOMIC_RELEASE);
+}
+
+/* All of them or none; memory_lock held. */
+static bool take_away_all(struct domain *d, const uint64_t *mfns, unsigned count)
+{
+    for (unsigned i = 0; i < count; i++) {
+        if (take_away(d, mfns[i]))
+            continue;
+        while (i--)
+            give_back(mfns[i]);
+        return false;
+    }
+    return true;
+}
+
+int reservation_exchange(struct domain *d, const uint64_t *in, unsigned count, uint64_t *out, unsigned order,
+                         unsigned address_bits)
+{
+    unsigned blocks = count >> order;
+    bool ok;
+    int rc = alloc_blocks(out, blocks, order, address_bits);
+
+    if (rc)
+        return rc;
+    spin_lock(&d->memory_lock);
+    ok = !__atomic_load_n(&d->dying, __ATOMIC_SEQ_CST) && take_away_all(d, in, count);
+    if (ok) {
+        for (unsigned i = 0; i < count; i++)
+            unlink_frame(d, frame_of(MFN(in[i])));
+        for (unsigned i = 0; i < blocks; i++)
+            take_over(d, MFN(out[i]), 1UL << order);
+    }
+    spin_unlock(&d->memory_lock);
+    if (!ok) {
+        free_blocks(out, blocks, order);
+        return fail(-EINVAL);
+    }
+    for (unsigned i = 0; i < count; i++) {
+        hw_m2p_set(MFN(in[i]), M2P_INVALID);
+        alloc_frame_released(frame_of(MFN(in[i])));
+    }
+    return 0;
+}
+
+/* ---- Shared frames ---- */
+
+mfn_t shared_frame_alloc(struct domain *d)
+{
+    mfn_t m = alloc_frames(0, 0);
+
+    if (mfn_eq(m, INVALID_MFN))
+        return m;
+    hw_clear_frame(m);
+    __atomic_fetch_add(&d->pages_shared, 1, __ATOMIC_RELAXED);
+    frame_assign(frame_of(m), d->id, REFS_TYPE(FT_WRITABLE) | FR_SHARED | FR_DIRTY | FR_TCOUNT_ONE | 1);
+    return m;
+}
+
+/* pages_shared stays: shared frames go only with their domain, or when making it fails. */
+void shared_frame_free(mfn_t mfn)
+{
+    struct frame *f = frame_of(mfn);
+
+    writable_put(f);
+    frame_put(f);
+}

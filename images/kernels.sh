@@ -1,0 +1,42 @@
+#!/bin/sh
+# SPDX-License-Identifier: MIT
+# Debian's kernels for the tests: the two newest bookworm kernels and the newest of the rt flavour, as they are.
+#
+#   images/kernels.sh DIR      makes DIR/newest, DIR/previous, DIR/rt: links to DIR/<release>/{vmlinuz,config,lib/modules}
+#
+# Left out: the rt kernels 6.1.0-55 and -56 (6.1.192). They boot on the bare machine, but as PV guests their RCU raises interrupt work
+# for itself without end, on Debian's Xen 4.17 as well; -54 and all before do not.
+set -eu
+cd "$(dirname "$0")/.."
+. images/lib.sh
+dir=$1
+
+unpack() { # link package
+    release=${2#linux-image-}
+    if [ ! -f "$dir/$release/vmlinuz" ]; then
+        work=$dir/.unpack
+        rm -rf "$work" "${dir:?}/$release"
+        mkdir -p "$work/x"
+        (cd "$work" && fetch_debs "$2")
+        dpkg-deb -x "$work/$2"_*.deb "$work/x"
+        mv "$work/x/boot/vmlinuz-$release" "$work/x/vmlinuz"
+        mv "$work/x/boot/config-$release" "$work/x/config"
+        rm -rf "$work/x/boot" "$work/x/usr"
+        depmod -b "$work/x" "$release"
+        mv "$work/x" "$dir/$release"
+        rm -rf "$work"
+    fi
+    ln -sfn "$release" "$dir/$1"
+}
+
+mkdir -p "$dir"
+# shellcheck disable=SC2046 # one word each
+set -- $(kernel_packages amd64 | head -n 2) $(kernel_packages rt-amd64 | grep -v -E -- '-(55|56)-rt-' | head -n 1)
+[ $# -eq 3 ] || {
+    echo "kernels.sh: apt does not list three 6.1 kernels; is bookworm among its sources?" >&2
+    exit 1
+}
+unpack newest "$1"
+unpack previous "$2"
+unpack rt "$3"
+touch "$dir/.stamp"

@@ -1,0 +1,33 @@
+# SPDX-License-Identifier: MIT
+# shellcheck shell=sh
+# What the image scripts share. Sourced, with `set -eu` on.
+
+# The machine's own Debian archives as sources.list lines, whatever form apt has them in.
+debian_sources() {
+    # shellcheck disable=SC2016 # apt's own variables
+    apt-get indextargets --format 'deb $(REPO_URI) $(RELEASE) $(COMPONENT) from $(ORIGIN)' \
+        'Created-By: Packages' | sed -n 's/ from Debian$//p' | grep ' bookworm' | sort -u
+}
+
+# Kernel package names of a flavour ("amd64" or "rt-amd64"), newest first.
+kernel_packages() {
+    apt-cache pkgnames linux-image-6.1.0- | grep -E "^linux-image-6\.1\.0-[0-9]+-$1\$" | sort -rV
+}
+
+# Downloads packages into the current directory: no rights needed. A directory that the _apt user cannot
+# enter makes apt warn; that is no fault.
+fetch_debs() {
+    apt-get download -q "$@" 2>&1 | grep -v 'unsandboxed as root' >&2 || true
+    for fetched in "$@"; do
+        set -- "$fetched"_*.deb
+        [ -f "$1" ] || {
+            echo "could not download $fetched (is the machine's apt configuration in order?)" >&2
+            return 1
+        }
+    done
+}
+
+# Runs a command that makes files of root's: as it is when we are root, under fakeroot otherwise.
+rootly() {
+    if [ "$(id -u)" -eq 0 ]; then "$@"; else fakeroot "$@"; fi
+}

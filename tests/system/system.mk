@@ -1,0 +1,14 @@
+# SPDX-License-Identifier: MIT
+# Whole machines under QEMU. T="expression" chooses as pytest's -k does; the counts are in build/system*.xml.
+PYTEST = PYTHONDONTWRITEBYTECODE=1 HYPERVISOR=$(HYPERVISOR) /usr/bin/python3 -m pytest -p no:cacheprovider -q -rfE --tb=short --durations=8
+SYSTEM_NEEDS = $(if $(filter $(B)/hospes,$(HYPERVISOR)),all) $(SMOKE_IMAGES) $(IMAGES)/dom0/disk.img $(PREPARED) $(B)/bench/guest
+
+.PHONY: system system-full system-deps
+system-deps:
+	$(Q)scripts/deps.sh test
+
+system system-full: system-deps
+	$(Q)$(MAKE) --no-print-directory $(SYSTEM_NEEDS)
+	$(Q)rm -rf $(B)/test-logs && mkdir -p $(B)/tmp
+	$(Q)$(PYTEST) --basetemp=$(B)/tmp/$@ --junitxml=$(B)/$@.xml $(if $(filter system-full,$@),--full) \
+	    $(if $(T),-k '$(T)') tests/system

@@ -1,0 +1,295 @@
+/* SPDX-License-Identifier: MIT */
+/* Reservations and memory_op: frames come, go and are exchanged, and every count agrees afterwards. */
+#include "host/test.h"
+#include <xen/memory.h>
+#include "core/mem/alloc.h"
+#include "core/mem/pte.h"
+#include "core/mem/reservation.h"
+#include "core/mem/type.h"
+#include "hypercall/hypercall.h"
+
+static struct domain *dom;
+
+static struct domain *make(uint16_t id, bool privileged)
+{
+    struct domain_config cfg = {.id = id,
+                                .max_vcpus = 1,
+                                .max_evtchn_port = 1023,
+                                .max_grant_frames = 4,
+                                .max_maptrack_frames = 4,
+                                .pages_max = 1000,
+                                .privileged = privileged};
+    struct domain *d = NULL;
+
+    assert_int_equal(domain_create(&cfg, &d), 0);
+    return d;
+}
+
+static void begin(bool privileged)
+{
+    host_machine_init(1, 0);
+    dom = make(7, privileged);
+    host_set_current(0, dom->vcpus[0]);
+}
+
+/* The list, the counts and the frames say the same. */
+static void check(uint64_t pages)
+{
+    uint64_t n = 0;
+    uint32_t prev = 0;
+
+    for (uint32_t m = dom->page_list; m; m = frame_of(MFN(m))->next) {
+        struct frame *f = frame_of(MFN(m));
+        assert_int_equal(f->prev, prev);
+        assert_int_equal(f->owner, dom->id);
+        assert_true(f->refs & FR_ALLOC);
+        prev = m;
+        n++;
+    }
+    assert_int_equal(n, pages);
+    assert_int_equal(dom->pages_count, pages);
+}
+
+static void adding_and_dropping(void **state)
+{
+    uint64_t free, shared;
+    mfn_t m;
+
+    (void)state;
+    begin(false);
+    free = alloc_free_count();
+    shared = frames_owned(7);
+    m = reservation_add(dom, 3, 0, false);
+    check(8);
+    for (unsigned i = 0; i < 8; i++) {
+        const uint64_t *words = hw_frame_va(mfn_add(m, i));
+        for (unsigned w = 0; w < 512; w++)
+            assert_int_equal(words[w], 0);
+    }
+    assert_int_equal(alloc_free_count(), free - 8);
+    hw_m2p_set(mfn_add(m, 3), 99);
+    assert_int_equal(reservation_drop(dom, mfn_add(m, 3)), 0);
+    assert_int_equal(hw_m2p[m.n + 3], M2P_INVALID);
+    assert_int_equal(reservation_drop(dom, mfn_add(m, 3)), -EINVAL);
+    check(7);
+    assert_int_equal(reservation_drop(dom, MFN(hw_frames_max)), -EINVAL);
+    assert_int_equal(reservation_drop(dom, MFN(~0UL)), -EINVAL);
+    assert_int_equal(reservation_drop(dom, host_io_frame(0)), -EINVAL);
+    assert_int_equal(reservation_drop(dom, dom->shared_info_mfn), -EINVAL);
+    for (unsigned i = 0; i < 8; i++)
+        reservation_drop(dom, mfn_add(m, i));
+    check(0);
+    assert_int_equal(alloc_free_count(), free);
+    assert_int_equal(frames_owned(7), shared);
+}
+
+static void the_maximum_holds(void **state)
+{
+    mfn_t m, held[1000];
+
+    (void)state;
+    begin(false);
+    assert_true(mfn_eq(reservation_add(dom, 10, 0, true), INVALID_MFN));
+    check(0);
+    for (unsigned i = 0; i < 1000; i++) {
+        held[i] = reservation_add(dom, 0, 0, true);
+        assert_false(mfn_eq(held[i], INVALID_MFN));
+        /* somebody else holds it: giving it up does not make room */
+        assert_true(frame_get(frame_of(held[i])));
+    }
+    check(1000);
+    assert_int_equal(reservation_drop(dom, held[5]), 0);
+    check(999);
+    m = reservation_add(dom, 0, 0, true);
+    assert_true(mfn_eq(m, INVALID_MFN));
+    frame_put(frame_of(held[5]));
+    m = reservation_add(dom, 0, 0, true);
+    assert_false(mfn_eq(m, INVALID_MFN));
+    check(1000);
+    dom->dying = DOMAIN_DYING;
+    assert_int_equal(reservation_drop(dom, m), 0);
+    assert_true(mfn_eq(reservation_add(dom, 0, 0, true), INVALID_MFN));
+}
+
+static void exchanging(void **state)
+{
+    uint64_t in[8], out[1], back[8];
+    mfn_t m;
+
+    (void)state;
+    begin(false);
+    m = reservation_add(dom, 4, 0, true);
+    for (unsigned i = 0; i < 8; i++)
+        in[i] = m.n + 2 * i;
+    assert_true(frame_get(frame_of(MFN(in[6])))); /* one of them is in use */
+    assert_int_equal(reservation_exchange(dom, in, 8, out, 3, 0), -EINVAL);
+    check(16);
+    frame_put(frame_of(MFN(in[6])));
+    in[7] = in[0]; /* twice the same */
+    assert_int_equal(reservation_exchange(dom, in, 8, out, 3, 0), -EINVAL);
+    check(16);
+    in[7] = m.n + 14;
+    assert_int_equal(reservation_exchange(dom, in, 8, out, 3, 12), -ENOMEM); /* below 4 KiB */
+    check(16);
+    assert_int_equal(reservation_exchange(dom, in, 8, out, 3, 0), 0);
+    check(16);
+    assert_int_equal(out[0] & 7, 0);
+    for (unsigned i = 0; i < 8; i++)
+        in[i] = out[0] + i;
+    assert_int_equal(reservation_exchange(dom, in, 8, back, 0, 0), 0);
+    check(16);
+}
+
+static void shared_frames(void **state)
+{
+    mfn_t m;
+    uint64_t free;
+
+    (void)state;
+    begin(false);
+    free = alloc_free_count();
+    m = shared_frame_alloc(dom);
+    assert_int_equal(frame_type(frame_of(m)), FT_WRITABLE);
+    assert_int_equal(writable_get(m, 7), 0);
+    shared_frame_free(m);
+    assert_int_equal(alloc_free_count(), free - 1); /* still mapped by somebody */
+    writable_put(frame_of(m));
+    assert_int_equal(alloc_free_count(), free);
+}
+
+/* ---- memory_op ---- */
+
+static void populating_and_decreasing(void **state)
+{
+    uint64_t list[64];
+    struct xen_memory_reservation r = {.nr_extents = 64, .domid = DOMID_SELF};
+
+    (void)state;
+    begin(false);
+    set_xen_guest_handle(r.extent_start, list);
+    for (unsigned i = 0; i < 64; i++)
+        list[i] = 1000 + i;
+    host_preempt_after(10);
+    assert_int_equal(host_hypercall(memory_op, XENMEM_populate_physmap, (uint64_t)&r), 64);
+    assert_true(host_continuations > 3);
+    check(64);
+    for (unsigned i = 0; i < 64; i++)
+        assert_int_equal(hw_m2p[list[i]], 1000 + i);
+    list[40] = ~0UL;
+    assert_int_equal(host_hypercall(memory_op, XENMEM_decrease_reservation, (uint64_t)&r), 40);
+    check(24);
+    /* forged progress, sizes and pointers */
+    assert_int_equal(host_hypercall(memory_op, XENMEM_populate_physmap | 65 << 6, (uint64_t)&r), 65);
+    r.nr_extents = ~0UL;
+    assert_int_equal(host_hypercall(memory_op, XENMEM_populate_physmap, (uint64_t)&r), 0);
+    r.nr_extents = 1;
+    r.extent_order = 200;
+    assert_int_equal(host_hypercall(memory_op, XENMEM_populate_physmap, (uint64_t)&r), 0);
+    r.extent_order = 0;
+    r.domid = 55;
+    assert_int_equal(host_hypercall(memory_op, XENMEM_populate_physmap, (uint64_t)&r), 0);
+    r.domid = DOMID_SELF;
+    r.mem_flags = XENMEMF_address_bits(32); /* not for everybody */
+    assert_int_equal(host_hypercall(memory_op, XENMEM_populate_physmap, (uint64_t)&r), 0);
+    assert_int_equal(host_hypercall(memory_op, XENMEM_populate_physmap, 0), 0);
+    check(24);
+}
+
+static void exchange_by_hypercall(void **state)
+{
+    uint64_t in[4], out[1] = {500}, list[4] = {500, 501, 502, 503};
+    struct xen_memory_reservation r = {.nr_extents = 4, .domid = DOMID_SELF};
+    struct xen_memory_exchange e = {
+        .in = {.nr_extents = 4, .domid = DOMID_SELF},
+        .out = {.nr_extents = 1, .extent_order = 2, .mem_flags = XENMEMF_address_bits(32), .domid = DOMID_SELF},
+    };
+
+    (void)state;
+    begin(true);
+    set_xen_guest_handle(r.extent_start, list);
+    set_xen_guest_handle(e.in.extent_start, in);
+    set_xen_guest_handle(e.out.extent_start, out);
+    assert_int_equal(host_hypercall(memory_op, XENMEM_populate_physmap, (uint64_t)&r), 4);
+    memcpy(in, list, sizeof(in));
+    assert_int_equal(host_hypercall(memory_op, XENMEM_exchange, (uint64_t)&e), 0);
+    assert_int_equal(e.nr_exchanged, 4);
+    check(4);
+    for (unsigned i = 0; i < 4; i++)
+        assert_int_equal(hw_m2p[out[0] + i], 500 + i);
+    /* the same frames again: they are no longer there */
+    e.nr_exchanged = 0;
+    assert_int_equal(host_hypercall(memory_op, XENMEM_exchange, (uint64_t)&e), -EINVAL);
+    assert_int_equal(e.nr_exchanged, 0);
+    e.nr_exchanged = 3;
+    assert_int_equal(host_hypercall(memory_op, XENMEM_exchange, (uint64_t)&e), -EINVAL);
+    e.nr_exchanged = 0;
+    e.out.extent_order = 63;
+    assert_int_equal(host_hypercall(memory_op, XENMEM_exchange, (uint64_t)&e), -EPERM);
+    e.out.extent_order = 2;
+    e.in.nr_extents = 1UL << 62;
+    assert_int_equal(host_hypercall(memory_op, XENMEM_exchange, (uint64_t)&e), -EINVAL);
+    e.in.nr_extents = 4;
+    e.out.mem_flags = XENMEMF_address_bits(13);
+    in[0] = out[0];
+    in[1] = out[0] + 1;
+    in[2] = out[0] + 2;
+    in[3] = out[0] + 3;
+    assert_int_equal(host_hypercall(memory_op, XENMEM_exchange, (uint64_t)&e), -ENOMEM);
+    check(4);
+}
+
+static void questions(void **state)
+{
+    struct {
+        uint8_t bytes[20];
+    } entries[200];
+    struct xen_memory_map map = {.nr_entries = 200};
+    struct xen_foreign_memory_map set = {.domid = DOMID_SELF, .map = {.nr_entries = 2}};
+    struct xen_machphys_mapping m2p;
+    struct xen_memory_domain who = {.domid = DOMID_SELF};
+
+    (void)state;
+    begin(true);
+    memset(entries, 0, sizeof(entries));
+    set_xen_guest_handle_raw(map.buffer, (void *)entries);
+    set_xen_guest_handle_raw(set.map.buffer, (void *)entries);
+    assert_int_equal(host_hypercall(memory_op, XENMEM_memory_map, (uint64_t)&map), -ENOSYS);
+    assert_int_equal(host_hypercall(memory_op, XENMEM_set_memory_map, (uint64_t)&set), 0);
+    assert_int_equal(host_hypercall(memory_op, XENMEM_set_memory_map, (uint64_t)&set), 0);
+    assert_int_equal(host_hypercall(memory_op, XENMEM_memory_map, (uint64_t)&map), 0);
+    assert_int_equal(map.nr_entries, 2);
+    set.map.nr_entries = 129;
+    assert_int_equal(host_hypercall(memory_op, XENMEM_set_memory_map, (uint64_t)&set), -EINVAL);
+    map.nr_entries = 200;
+    assert_int_equal(host_hypercall(memory_op, XENMEM_machine_memory_map, (uint64_t)&map), 0);
+    assert_true(map.nr_entries > 0 && map.nr_entries < 200);
+    map.nr_entries = 0;
+    assert_int_equal(host_hypercall(memory_op, XENMEM_machine_memory_map, (uint64_t)&map), -EINVAL);
+    assert_int_equal(host_hypercall(memory_op, XENMEM_machphys_mapping, (uint64_t)&m2p), 0);
+    assert_int_equal(m2p.v_start, 0xffff800000000000);
+    assert_int_equal(host_hypercall(memory_op, XENMEM_maximum_reservation, (uint64_t)&who), 1000);
+    assert_int_equal(host_hypercall(memory_op, XENMEM_current_reservation, (uint64_t)&who), 0);
+    assert_int_equal(host_hypercall(memory_op, XENMEM_current_reservation | 1 << 6, (uint64_t)&who), -EINVAL);
+    assert_int_equal(host_hypercall(memory_op, XENMEM_add_to_physmap, (uint64_t)&who), -ENOSYS);
+    assert_int_equal(host_hypercall(memory_op, XENMEM_acquire_resource, (uint64_t)&who), -EOPNOTSUPP);
+    assert_int_equal(host_hypercall(memory_op, 63, 0), -ENOSYS);
+    dom->is_privileged = false;
+    map.nr_entries = 200;
+    assert_int_equal(host_hypercall(memory_op, XENMEM_machine_memory_map, (uint64_t)&map), -EPERM);
+    set.map.nr_entries = 2;
+    assert_int_equal(host_hypercall(memory_op, XENMEM_set_memory_map, (uint64_t)&set), -EPERM);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        isolated_test(adding_and_dropping),
+        isolated_test(the_maximum_holds),
+        isolated_test(exchanging),
+        isolated_test(shared_frames),
+        isolated_test(populating_and_decreasing),
+        isolated_test(exchange_by_hypercall),
+        isolated_test(questions),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
