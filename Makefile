@@ -58,6 +58,7 @@ clean:
 include scripts/offsets.mk
 include scripts/image.mk
 include tests/tests.mk
+include toolstack/toolstack.mk
 include images/images.mk
 include tests/system/system.mk
 include bench/bench.mk
