@@ -13,7 +13,9 @@ dir=$1
 size=3G
 packages='linux-image-amd64,initramfs-tools,systemd-sysv,systemd,udev,dbus,kmod,procps,iproute2,iputils-ping,util-linux,
  util-linux-extra,pciutils,usbutils,ethtool,stress-ng,gdb,strace,openssl,curl,wget,ca-certificates,less,nano-tiny,file,zstd,
- libc6-i386,bash-completion,psmisc,hdparm'
+ libc6-i386,bash-completion,psmisc,hdparm,
+ libuv1,libjansson4,libxencall1,libxenforeignmemory1,libxenevtchn1,libxengnttab1,libxenstore4,libxentoollog1,libxentoolcore1,
+ zlib1g,liblzma5,libzstd1,liblz4-1,xenstore-utils,dnsmasq-base,busybox-static,socat'
 packages=$(echo "$packages" | tr -d ' \n')
 
 work=$(mktemp -d)
@@ -29,7 +31,8 @@ set -eu
 root=$1
 echo hospes >"$root/etc/hostname"
 printf '127.0.0.1 localhost\n127.0.1.1 hospes\n::1 localhost\n' >"$root/etc/hosts"
-echo 'LABEL=hospes / ext4 errors=remount-ro 0 1' >"$root/etc/fstab"
+printf 'LABEL=hospes / ext4 errors=remount-ro 0 1\nLABEL=guests /var/lib/xen/images ext4 nofail,noatime 0 2\n' >"$root/etc/fstab"
+mkdir -p "$root/var/lib/xen/images"
 # QEMU's user network answers DNS there; DHCP says the same.
 rm -f "$root/etc/resolv.conf"
 echo 'nameserver 10.0.2.3' >"$root/etc/resolv.conf"

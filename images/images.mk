@@ -36,6 +36,14 @@ $(IMAGES)/dom0/disk.img: images/dom0.sh images/lib.sh
 	$(Q)scripts/deps.sh image
 	$(Q)images/dom0.sh $(IMAGES)/dom0
 
+# Domain 0 with the tools, and the guests that it offers.
+$(IMAGES)/dom0/hospes.img: $(IMAGES)/dom0/disk.img images/install-tools.sh $(TOOLS_ALL) $(TOOLS_FILES)
+	$(Q)images/install-tools.sh $(IMAGES)/dom0/disk.img $(TOOLS) $@
+
+$(IMAGES)/guests.img: images/guests.sh images/tiny.sh images/tiny-init images/udhcpc images/lib.sh $(KERNELS)/.stamp
+	$(Q)scripts/deps.sh image
+	$(Q)images/guests.sh $(KERNELS) $@
+
 $(REFERENCE): images/reference.sh images/lib.sh
 	$(Q)images/reference.sh $@
 
@@ -51,7 +59,7 @@ PREPARED := $(if $(wildcard scripts/kernel-prepare.sh),$(IMAGES)/dom0/vmlinuz.pr
             $(foreach k,newest previous rt,$(KERNELS)/$(k)/vmlinuz.prepared))
 
 .PHONY: images smoke-images reference refresh-images deps run run-gdb run-smoke
-images: smoke-images $(IMAGES)/dom0/disk.img
+images: smoke-images $(IMAGES)/dom0/hospes.img $(IMAGES)/guests.img
 smoke-images: $(SMOKE_IMAGES)
 reference: $(REFERENCE)
 refresh-images:
@@ -64,7 +72,7 @@ deps:
 # What is missing is installed before make looks at anything that needs it.
 run run-gdb:
 	$(Q)scripts/deps.sh run
-	$(Q)$(MAKE) --no-print-directory $(if $(filter $(B)/hospes,$(HYPERVISOR)),all) $(IMAGES)/dom0/disk.img $(filter $(IMAGES)/%,$(PREPARED))
+	$(Q)$(MAKE) --no-print-directory $(if $(filter $(B)/hospes,$(HYPERVISOR)),all) $(IMAGES)/dom0/hospes.img $(IMAGES)/guests.img $(filter $(IMAGES)/%,$(PREPARED))
 	$(Q)HYPERVISOR='$(HYPERVISOR)' SMP='$(SMP)' MEM='$(MEM)' scripts/run.sh $(if $(filter run-gdb,$@),--gdb)
 
 run-smoke:

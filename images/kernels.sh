@@ -1,8 +1,9 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
-# Debian's kernels for the tests: the two newest bookworm kernels and the newest of the rt flavour, as they are.
+# Debian's kernels for the tests and guests: the two newest bookworm kernels, the newest of the rt and cloud flavours, as they are.
 #
-#   images/kernels.sh DIR      makes DIR/newest, DIR/previous, DIR/rt: links to DIR/<release>/{vmlinuz,config,lib/modules}
+#   images/kernels.sh DIR      makes DIR/newest, DIR/previous, DIR/rt, DIR/cloud: links to
+#                            DIR/<release>/{vmlinuz,config,lib/modules}; and DIR/grub-xen.bin, GRUB as a guest's kernel
 #
 # Left out: the rt kernels 6.1.0-55 and -56 (6.1.192). They boot on the bare machine, but as PV guests their RCU raises interrupt work
 # for itself without end, on Debian's Xen 4.17 as well; -54 and all before do not.
@@ -31,12 +32,23 @@ unpack() { # link package
 
 mkdir -p "$dir"
 # shellcheck disable=SC2046 # one word each
-set -- $(kernel_packages amd64 | head -n 2) $(kernel_packages rt-amd64 | grep -v -E -- '-(55|56)-rt-' | head -n 1)
-[ $# -eq 3 ] || {
-    echo "kernels.sh: apt does not list three 6.1 kernels; is bookworm among its sources?" >&2
+set -- $(kernel_packages amd64 | head -n 2) $(kernel_packages rt-amd64 | grep -v -E -- '-(55|56)-rt-' | head -n 1) \
+    $(kernel_packages cloud-amd64 | head -n 1)
+[ $# -eq 4 ] || {
+    echo "kernels.sh: apt does not list the four 6.1 kernels; is bookworm among its sources?" >&2
     exit 1
 }
 unpack newest "$1"
 unpack previous "$2"
 unpack rt "$3"
+unpack cloud "$4"
+if [ ! -f "$dir/grub-xen.bin" ]; then
+    work=$dir/.grub
+    rm -rf "$work"
+    mkdir -p "$work"
+    (cd "$work" && fetch_debs grub-xen-host)
+    dpkg-deb -x "$work"/grub-xen-host_*.deb "$work/x"
+    mv "$work/x/usr/lib/grub-xen/grub-x86_64-xen.bin" "$dir/grub-xen.bin"
+    rm -rf "$work"
+fi
 touch "$dir/.stamp"

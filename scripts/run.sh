@@ -5,8 +5,8 @@
 #
 #   scripts/run.sh [--gdb] [--smoke]
 #
-# Environment: HYPERVISOR, SMP, MEM; HVARGS and LINUXARGS add options for the hypervisor and for Domain 0's kernel;
-# QEMUARGS adds to QEMU's. The disk's changes stay in build/run/disk.qcow2 until the image itself is made anew.
+# Environment: HYPERVISOR, SMP, MEM; DOM0_MEM (the rest is for guests); HVARGS and LINUXARGS add options for the hypervisor and for Domain 0's kernel;
+# QEMUARGS adds to QEMU's. The disks' changes stay in build/run/ until the images themselves are made anew.
 set -eu
 cd "$(dirname "$0")/.."
 
@@ -27,10 +27,12 @@ done
 kernel=build/images/dom0/vmlinuz
 initrd=build/images/dom0/initrd.img
 linuxargs='root=LABEL=hospes ro console=hvc0 quiet'
+hvargs="dom0_mem=${DOM0_MEM:-1G}"
 if [ -n "$smoke" ]; then
     kernel=build/kernels/newest/vmlinuz
     initrd=build/images/smoke-newest.img
     linuxargs='console=hvc0'
+    hvargs=
 fi
 [ ! -f $kernel.prepared ] || kernel=$kernel.prepared
 
@@ -42,12 +44,19 @@ fi
 
 mkdir -p build/run
 disk=build/run/disk.qcow2
-base=build/images/dom0/disk.img
-if [ -f $base ] && { [ ! -f $disk ] || [ -n "$(find $base -newer $disk)" ]; }; then
-    qemu-img create -q -f qcow2 -F raw -b "$PWD/$base" $disk
+guests=build/run/guests.qcow2
+# overlay DISK BASE: what the machine writes stays in DISK until BASE is made anew.
+overlay() {
+    if [ -f "$2" ] && { [ ! -f "$1" ] || [ -n "$(find "$2" -newer "$1")" ]; }; then
+        qemu-img create -q -f qcow2 -F raw -b "$PWD/$2" "$1"
+    fi
+}
+drives=
+if [ -z "$smoke" ]; then
+    overlay $disk build/images/dom0/hospes.img
+    overlay $guests build/images/guests.img
+    drives="-drive if=virtio,format=qcow2,file=$disk -drive if=virtio,format=qcow2,file=$guests"
 fi
-drive=
-[ -n "$smoke" ] || drive="-drive if=virtio,format=qcow2,file=$disk"
 
 if [ -n "$gdb" ]; then
     cat <<'HINT'
@@ -60,7 +69,7 @@ fi
 # Ctrl-] is QEMU's escape here, so that three times Ctrl-a reaches the hypervisor.
 # shellcheck disable=SC2086 # lists of words
 exec qemu-system-x86_64 $accel -smp "${SMP:-2}" -m "${MEM:-2G}" $gdb \
-    -kernel "$hypervisor" -append "console=com1,vga com1=115200,8n1 ${HVARGS:-}" \
+    -kernel "$hypervisor" -append "console=com1,vga com1=115200,8n1 $hvargs ${HVARGS:-}" \
     -initrd "$kernel $linuxargs ${LINUXARGS:-},$initrd" \
-    $drive -nic user,model=virtio-net-pci -device virtio-rng-pci \
+    $drives -nic user,model=virtio-net-pci -device virtio-rng-pci \
     -display none -serial mon:stdio -echr 0x1d ${QEMUARGS:-}

@@ -43,10 +43,14 @@ class Spec:
     net: str = "virtio-net"  # virtio-net, e1000, none
     kernel: str = "newest"  # newest, previous, rt
     payload: str = "prepared"  # prepared, stock (as Debian ships it)
-    image: str = "smoke"  # smoke, dom0
+    image: str = "smoke"  # smoke, dom0, tools (Debian with the tools and the guests' disk)
     options: str = ""  # further hypervisor options
     linux: str = ""  # further kernel arguments
     cpu: str = "max,-smap,+svm,+npt"
+
+    @property
+    def debian(self):
+        return self.image in ("dom0", "tools")
 
     def __str__(self):
         parts = []
@@ -87,7 +91,7 @@ class Machine:
     # ---- What it is started with ----
 
     def _kernel(self):
-        if self.spec.image == "dom0":
+        if self.spec.debian:
             stock = BUILD / "images/dom0/vmlinuz"
         else:
             stock = BUILD / "kernels" / self.spec.kernel / "vmlinuz"
@@ -95,7 +99,7 @@ class Machine:
         return prepared if self.spec.payload == "prepared" and prepared.exists() else stock
 
     def _initrd(self):
-        if self.spec.image == "dom0":
+        if self.spec.debian:
             return BUILD / "images/dom0/initrd.img"
         return BUILD / f"images/smoke-{self.spec.kernel}.img"
 
@@ -106,7 +110,7 @@ class Machine:
 
     @property
     def linux_args(self):
-        root = "root=LABEL=hospes ro " if self.spec.image == "dom0" else ""
+        root = "root=LABEL=hospes ro " if self.spec.debian else ""
         return f"{root}console=hvc0 {self.spec.linux}".strip()
 
     def _boot_args(self):
@@ -141,13 +145,15 @@ class Machine:
     def _device_args(self):
         args = []
         if self.disk:
-            args += ["-drive", f"if=none,id=disk,format=raw,file={self.disk}" + (",snapshot=on" if self.spec.image == "dom0" else "")]
+            args += ["-drive", f"if=none,id=disk,format=raw,file={self.disk}" + (",snapshot=on" if self.spec.debian else "")]
             args += {
                 "virtio": ["-device", "virtio-blk-pci,drive=disk"],
                 "virtio-intx": ["-device", "virtio-blk-pci,drive=disk,vectors=0"],
                 "ahci": ["-device", "ahci,id=sata", "-device", "ide-hd,drive=disk,bus=sata.0"],
                 "nvme": ["-device", "nvme,drive=disk,serial=hospes"],
             }[self.spec.disk]
+        if self.spec.image == "tools":
+            args += ["-drive", f"if=virtio,format=raw,file={BUILD}/images/guests.img,snapshot=on"]
         nic = {"virtio-net": "virtio-net-pci", "e1000": "e1000", "none": None}[self.spec.net]
         return args + (["-nic", f"user,model={nic}"] if nic else ["-nic", "none"])
 
@@ -195,10 +201,10 @@ class Machine:
     def wait_shell(self, timeout=120):
         """Waits for the root shell and makes it plain to talk to. Returns the seconds that it took."""
         begin = time.monotonic()
-        prompt = "root@hospes:~# " if self.spec.image == "dom0" else "smoke# "
+        prompt = "root@hospes:~# " if self.spec.debian else "smoke# "
         self.expect(re.escape(prompt), timeout)
         took = time.monotonic() - begin
-        if self.spec.image == "dom0":
+        if self.spec.debian:
             self.run("bind 'set enable-bracketed-paste off'; dmesg -n 1")
         return took
 

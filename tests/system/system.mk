@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 # Whole machines under QEMU. T="expression" chooses as pytest's -k does; the counts are in build/system*.xml.
 PYTEST = PYTHONDONTWRITEBYTECODE=1 HYPERVISOR=$(HYPERVISOR) /usr/bin/python3 -m pytest -p no:cacheprovider -q -rfE --tb=short --durations=8
-SYSTEM_NEEDS = $(if $(filter $(B)/hospes,$(HYPERVISOR)),all) $(SMOKE_IMAGES) $(IMAGES)/dom0/disk.img $(PREPARED) $(B)/bench/guest
+SYSTEM_NEEDS = $(if $(filter $(B)/hospes,$(HYPERVISOR)),all) $(SMOKE_IMAGES) $(IMAGES)/dom0/disk.img $(IMAGES)/dom0/hospes.img $(IMAGES)/guests.img $(PREPARED) $(B)/bench/guest
 
 .PHONY: system system-full system-deps
 system-deps:
