@@ -32,10 +32,10 @@ HV_EXTRA_xz = $(LIBRARY_INC)
 HV_EXTRA_gzip = $(LIBRARY_INC)
 HV_EXTRA_zstd = $(LIBRARY_INC)
 HV_EXTRA_lz4 = $(LIBRARY_INC)
-HV_C     := $(wildcard hypervisor/core/*/*.c hypervisor/hypercall/*.c hypervisor/x86/*.c hypervisor/x86/*/*.c hypervisor/x86/*/*/*.c)
+HV_C     := $(wildcard hypervisor/core/*/*.c hypervisor/hypercall/*.c hypervisor/hypercall/*/*.c hypervisor/x86/*.c hypervisor/x86/*/*.c hypervisor/x86/*/*/*.c)
 HV_S     := $(wildcard hypervisor/x86/*/*.S)
 HV_O     := $(HV_C:%.c=$(B)/hv/%.o) $(HV_S:%.S=$(B)/hv/%.o)
-CORE_C   := $(wildcard hypervisor/core/*/*.c hypervisor/hypercall/*.c)
+CORE_C   := $(wildcard hypervisor/core/*/*.c hypervisor/hypercall/*.c hypervisor/hypercall/*/*.c)
 
 .PHONY: all clean help
 all: $(B)/hospes $(B)/hospes.gz

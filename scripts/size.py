@@ -7,7 +7,8 @@ import pathlib
 import subprocess
 import sys
 
-LINES_MAX = 25_000
+# Domain 0 alone took 25,000; the calls with which tools build and run guests are the rest.
+LINES_MAX = 29_000
 FUNCTION_P95_MAX = 60
 FILE_MAX = 800
 

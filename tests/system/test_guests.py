@@ -19,7 +19,7 @@ def host(tmp_path_factory):
         yield m
         m.run("for d in $(xm list | awk 'NR > 2 {print $1}'); do xm destroy $d; done")
         assert m.settled(before) == before
-        m.key("a", r"audit[^\n]*(clean|0 differences)[^\n]*\n", 60)
+        m.key("A", r"audit[^\n]*(clean|0 differences)[^\n]*\n", 60)
         m.check_quiet()
         m.poweroff()
 

@@ -1,0 +1,86 @@
+# SPDX-License-Identifier: MIT
+"""What is refused, and how: one clear message, an exit code, nothing left behind."""
+
+import re
+
+import pytest
+
+import guests
+
+pytestmark = pytest.mark.ours
+
+
+@pytest.fixture(scope="module")
+def host(tmp_path_factory):
+    with guests.start(tmp_path_factory.mktemp("errors"), "errors") as m:
+        m.ok("truncate -s 16M /tmp/d.img; echo text >/tmp/text; head -c 3000000 /var/lib/xen/images/tiny/vmlinuz >/tmp/cut")
+        m.xm_ok("create tiny name=holder disk=['file:/tmp/d.img,xvda,w'] memory=48")
+        yield m
+        m.xm_ok("destroy holder")
+        m.check_quiet()
+        m.poweroff()
+
+
+# What is given to xm create, and words that its message must have.
+REFUSED = [
+    ("missing", "missing"),
+    ("tiny kernel=/nowhere", "/nowhere"),
+    ("tiny kernel=/tmp/text", "/tmp/text.*kernel"),
+    ("tiny kernel=/tmp/cut", "/tmp/cut"),
+    ("tiny kernel=/tmp", "/tmp"),
+    ("tiny ramdisk=/nowhere", "/nowhere"),
+    ("tiny memory=200000", r"memory.*(\d+).*MiB"),
+    ("tiny memory=4", "memory"),
+    ("tiny vif=['bridge=nobridge']", "nobridge"),
+    ("tiny disk=['file:/nowhere,xvda,w']", "/nowhere"),
+    ("tiny disk=['phy:nosuch,xvda,w']", "/dev/nosuch"),
+    ("tiny disk=['file:/tmp/d.img,xvda,w']", "holder"),
+    ("tiny disk=['phy:/dev/vda,xvda,w']", "/dev/vda"),
+    ("tiny name=holder", "holder"),
+    ("tiny memroy=64", "did you mean 'memory'"),
+    ("tiny vcpus=0", "vcpus"),
+    ("tiny builder=hvm", "hvm|HVM"),
+    ("tiny on_crash=explode", "on_crash"),
+]
+
+
+@pytest.mark.parametrize("arguments,words", REFUSED)
+def test_refused(host, arguments, words):
+    before = host.leftovers()
+    status, said = host.xm(f'create {arguments.split()[0]} ' + " ".join(f'"{a}"' for a in arguments.split()[1:]), 60)
+    assert status != 0
+    assert re.search(words, said), said
+    assert len([line for line in said.splitlines() if "rror" in line]) <= 1, said
+    assert host.settled(before) == before
+    assert list(host.domains()) == ["Domain-0", "holder"]
+
+
+def test_damaged_ramdisk(host):
+    """The guest finds out; that guest alone ends."""
+    host.ok("head -c 300000 /dev/urandom >/tmp/noise")
+    host.xm_ok("create tiny name=noise ramdisk=/tmp/noise on_crash=destroy 'extra=console=hvc0 panic=1' on_reboot=destroy")
+    host.ok("for i in $(seq 200); do xm list noise >/dev/null 2>&1 || break; sleep 0.2; done", 60)
+    assert list(host.domains()) == ["Domain-0", "holder"]
+
+
+def test_failing_at_each_step(host):
+    """A fault is injected at each step of building a domain: nothing is left, and the next attempt works."""
+    host.ok("mkdir -p /run/systemd/system/xend.service.d && printf '[Service]\\nExecStart=\\nExecStart=/usr/sbin/xend --debug\\n' "
+            ">/run/systemd/system/xend.service.d/debug.conf && systemctl daemon-reload && systemctl restart xend")
+    host.ok("until xm list >/dev/null 2>&1; do sleep 0.2; done", 30)
+    text = (guests.machine.ROOT / "toolstack/lib/fault.h").read_text()
+    steps = re.findall(r"X\((\w+)\)", text.split("#define FAULT_STEPS(X)")[1].split("/*")[0])
+    assert len(steps) >= 15
+    host.ok("truncate -s 16M /tmp/e.img")
+    create = "create -q tiny name=fault vif=[''] disk=['file:/tmp/e.img,xvda,w']"
+    before, free = host.leftovers(), host.free_kib()
+    for step in steps:
+        host.ok(f"""printf '%s\\n' '{{"jsonrpc":"2.0","id":1,"method":"debug.fail_at","params":{{"step":"{step}"}}}}' | socat -t 2 - UNIX-CONNECT:/run/xend/xend.sock""")
+        status, said = host.xm(create, 60)
+        assert status != 0 and step in said, (step, said)
+        assert host.settled(before) == before, step
+        assert list(host.domains()) == ["Domain-0", "holder"]
+    host.xm_ok(create, 60)
+    host.xm_ok("destroy fault")
+    assert host.settled(before) == before
+    assert abs(host.free_kib() - free) <= 1024
