@@ -59,6 +59,7 @@ include scripts/offsets.mk
 include scripts/image.mk
 include tests/tests.mk
 include toolstack/toolstack.mk
+include tests/tools/tools.mk
 include images/images.mk
 include tests/system/system.mk
 include bench/bench.mk

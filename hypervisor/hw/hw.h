@@ -62,6 +62,7 @@ int __must_check hw_copy_to_guest(uint64_t dst, const void *src, size_t size);
 
 /* ---- Time ------------------------------------------------------------------------------------------------ */
 uint64_t hw_now_ns(void);                /* system time: ns since boot; the same on all CPUs, never back */
+uint32_t hw_tsc_khz(void);               /* the TSC's frequency: every guest's */
 void hw_timer_set(uint64_t deadline_ns); /* this CPU's one-shot; ~0 cancels; a past one fires at once */
 /* Fills the vCPU's time page(s) (shared vcpu_time_info, secondary area) for the CPU it is on. */
 void hw_update_vcpu_time(struct vcpu *v);
@@ -82,6 +83,17 @@ void hw_vcpu_release(struct vcpu *v); /* gives back GDT, LDT and like references
 /* MMUEXT_SET_LDT for the current vCPU: `base` is linear, of a whole number of pages' descriptors that are mapped (as descriptor
  * pages) when first used; entries 0..8192, 0: no LDT. The old LDT's references are dropped. 0, -EINVAL a bad base or count. */
 int hw_set_ldt(struct vcpu *v, uint64_t base, unsigned entries);
+/* What of a vCPU's context the first struct has no room for: 32-bit system call entries. It is stopped. 0, -EINVAL. */
+struct xen_domctl_ext_vcpucontext;
+int hw_vcpu_set_ext_context(struct vcpu *v, const struct xen_domctl_ext_vcpucontext *ctxt);
+void hw_vcpu_get_ext_context(struct vcpu *v,
+                             struct xen_domctl_ext_vcpucontext *ctxt); /* vcpu and size are the caller's */
+/* Its extended FPU state as the tools keep it: XCR0, the features ever enabled (64 bits each), the XSAVE area in standard form.
+ * Bytes of it all and *mask, the features that the machine has; 0: it has no XSAVE. */
+size_t hw_xstate_size(uint64_t *mask);
+void hw_vcpu_get_xstate(struct vcpu *v, void *buf);                   /* hw_xstate_size() bytes; the vCPU is stopped */
+int hw_vcpu_set_xstate(struct vcpu *v, const void *buf, size_t size); /* 0; -EINVAL what this machine cannot load */
+void hw_fill_hypercall_page(void *page); /* one frame: slot n of 32 bytes makes hypercall n */
 /* Audit: calls fn for each type reference that the machine's part of a vCPU holds (GDT and LDT frames, FT_DESC), and for those
  * of the domain (vCPU 0 stands for it: FT_WRITABLE of the pirq EOI map...). */
 void hw_vcpu_for_each_ref(struct vcpu *v, void (*fn)(struct frame *f, enum frame_type type, void *arg), void *arg);
@@ -129,9 +141,16 @@ int hw_pci_restore_msi(uint16_t segment, uint8_t bus,
 /* ---- Processors and ACPI, for platform_op; I/O ports of a PV vCPU, for physdev_op ---------------------------- */
 struct hw_cpu_info {
     uint32_t apic_id, acpi_id;
+    uint32_t core, socket; /* core: within its socket */
     bool online;
 };
-bool hw_cpu_info(unsigned cpu, struct hw_cpu_info *info);        /* false: no such CPU */
+bool hw_cpu_info(unsigned cpu, struct hw_cpu_info *info); /* false: no such CPU */
+struct hw_machine_info {
+    uint32_t cpu_khz, threads_per_core, cores_per_socket;
+    /* CPUID as the public featureset has it: 1.edx, 1.ecx, 80000001.edx, .ecx, d:1.eax, 7.ebx, 7.ecx, 80000007.edx */
+    uint32_t features[8];
+};
+void hw_machine_info(struct hw_machine_info *info);
 int hw_acpi_sleep(uint16_t pm1a, uint16_t pm1b, unsigned state); /* S5 only; -EINVAL; does not return when it works */
 void hw_set_iopl(struct vcpu *v, unsigned iopl);                 /* 0..3; the current vCPU (x86/pv/io.c) */
 void hw_set_iobitmap(struct vcpu *v, uint64_t gva,

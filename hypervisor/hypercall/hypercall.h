@@ -63,6 +63,8 @@ HYPERCALL_HANDLER(sched_op);                      /* hypercall/sched.c */
 HYPERCALL_HANDLER(callback_op);                   /* x86/pv/ */
 HYPERCALL_HANDLER(event_channel_op);              /* hypercall/event.c */
 HYPERCALL_HANDLER(physdev_op);                    /* hypercall/physdev.c */
+HYPERCALL_HANDLER(domctl);                        /* hypercall/domctl/ */
+HYPERCALL_HANDLER(sysctl);                        /* hypercall/sysctl/ */
 
 /* DEBUG builds: the periodic audit (option audit=N). */
 #ifdef DEBUG

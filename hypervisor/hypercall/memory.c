@@ -6,12 +6,13 @@
  * preemption points. The number of extents done goes into the upper bits of the command (exchange: into nr_exchanged), where
  * the guest can see and forge it: it is checked like the rest.
  *
- * Not offered, each with its errno: populate on demand, paging, sharing, access, vNUMA, claims, acquire_resource (Domain 0's
- * tools fall back to foreign mappings), and add_to_physmap and its relatives, which are for translated guests.
+ * Not offered, each with its errno: populate on demand, paging, sharing, access, vNUMA, and add_to_physmap and its relatives,
+ * which are for translated guests.
  */
 #include "hypercall/hypercall.h"
 #include <xen/memory.h>
 #include <xen/arch-x86/xen-x86_64.h>
+#include "core/grant/grant.h"
 #include "core/mem/alloc.h"
 #include "core/mem/reservation.h"
 
@@ -84,7 +85,7 @@ static bool populate_one(const struct extents *x, uint64_t index)
     m = reservation_add(x->d, x->order, x->address_bits, false);
     if (mfn_eq(m, INVALID_MFN))
         return false;
-    for (uint64_t i = 0; i < 1UL << x->order; i++)
+    for (uint64_t i = 0, frames = 1UL << x->order; i < frames; i++)
         hw_m2p_set(mfn_add(m, i), pfn + i);
     value = m.n;
     return !copy_out(va, &value);
@@ -260,6 +261,14 @@ static int64_t exchange(unsigned op, uint64_t arg)
 
 /* ---- Asking ---- */
 
+/* As the guest says itself. */
+static uint64_t highest_pfn(const struct domain *d)
+{
+    const struct shared_info *s = __atomic_load_n(&d->shared_info, __ATOMIC_RELAXED);
+
+    return s ? __atomic_load_n(&s->arch.max_pfn, __ATOMIC_RELAXED) - 1 : 0;
+}
+
 static int64_t reservation_size(unsigned op, uint64_t arg)
 {
     struct xen_memory_domain who;
@@ -277,7 +286,7 @@ static int64_t reservation_size(unsigned op, uint64_t arg)
     else if (op == XENMEM_maximum_reservation)
         n = __atomic_load_n(&d->pages_max, __ATOMIC_RELAXED);
     else
-        n = __atomic_load_n(&d->shared_info->arch.max_pfn, __ATOMIC_RELAXED) - 1;
+        n = highest_pfn(d);
     domain_put(d);
     return (int64_t)MIN(n, (uint64_t)INT64_MAX);
 }
@@ -397,6 +406,79 @@ static int64_t set_memory_map(unsigned op, uint64_t arg)
     return rc ? fail(rc) : 0;
 }
 
+/* ---- For the toolstack ---- */
+
+static int64_t claim_pages(unsigned op, uint64_t arg)
+{
+    struct xen_memory_reservation r;
+    struct domain *d;
+    int rc;
+
+    if (policy_check(current_vcpu()->domain, MAY_CONTROL_MACHINE, NULL))
+        return fail(-EPERM);
+    if (copy_in(&r, arg))
+        return fail(-EFAULT);
+    if (r.extent_start.p || r.extent_order || r.mem_flags)
+        return fail(-EINVAL);
+    d = target_of(r.domid, &rc);
+    if (!d)
+        return fail(rc);
+    rc = reservation_claim(d, r.nr_extents);
+    domain_put(d);
+    return rc;
+}
+
+/* The frames of a domain's grant table, which grows to have them. */
+static int64_t grant_frames_out(struct domain *d, const struct xen_mem_acquire_resource *r)
+{
+    uint64_t end, va;
+    int rc;
+
+    if (__builtin_add_overflow(r->frame, r->nr_frames, &end) || end > grant_frames_max(d))
+        return fail(-EINVAL);
+    rc = grant_table_grow(d, (unsigned)end);
+    for (uint64_t i = 0; !rc && i < r->nr_frames; i++) {
+        mfn_t m = grant_frame_mfn(d, (unsigned)(r->frame + i));
+
+        if (mfn_eq(m, INVALID_MFN)) /* it is dying */
+            rc = -EINVAL;
+        else if (!entry_at((uint64_t)r->frame_list.p, i, &va) || copy_out(va, &m.n))
+            rc = -EFAULT;
+    }
+    return rc ? fail(rc) : 0;
+}
+
+/* Memory of ours that belongs to a domain. The caller maps the frames as the domain's. */
+static int64_t acquire_resource(unsigned op, uint64_t arg)
+{
+    struct domain *self = current_vcpu()->domain, *d;
+    struct xen_mem_acquire_resource r;
+    int64_t rc64;
+    int rc;
+
+    if (copy_in(&r, arg))
+        return fail(-EFAULT);
+    if (r.pad || (!r.frame_list.p && r.nr_frames))
+        return fail(-EINVAL);
+    if (r.type != XENMEM_resource_grant_table)
+        return fail(-EOPNOTSUPP);
+    if (r.id != XENMEM_resource_grant_table_id_shared)
+        return fail(-EINVAL);
+    d = target_of(r.domid, &rc);
+    if (!d)
+        return fail(rc);
+    if (d == self) {
+        rc64 = fail(-EPERM);
+    } else if (!r.nr_frames) {
+        r.nr_frames = grant_frames_max(d);
+        rc64 = copy_out(arg, &r) ? fail(-EFAULT) : 0;
+    } else {
+        rc64 = grant_frames_out(d, &r);
+    }
+    domain_put(d);
+    return rc64;
+}
+
 static int64_t not_supported(unsigned op, uint64_t arg)
 {
     return fail(-EOPNOTSUPP);
@@ -414,9 +496,9 @@ static int64_t (*const plain_ops[1u << OP_BITS])(unsigned op, uint64_t arg) = {
     [XENMEM_memory_map] = memory_map,
     [XENMEM_set_memory_map] = set_memory_map,
     [XENMEM_machine_memory_map] = machine_memory_map,
-    [XENMEM_claim_pages] = not_supported,
+    [XENMEM_claim_pages] = claim_pages,
     [XENMEM_get_vnumainfo] = not_supported,
-    [XENMEM_acquire_resource] = not_supported,
+    [XENMEM_acquire_resource] = acquire_resource,
 };
 
 HYPERCALL_HANDLER(memory_op)

@@ -16,6 +16,7 @@
 int mmu_get_owner(uint16_t domid, struct mmu_owner *o)
 {
     struct domain *self = current_vcpu()->domain;
+    int rc;
 
     *o = (struct mmu_owner){.d = self, .id = self->id};
     if (domid == DOMID_SELF || domid == self->id)
@@ -24,14 +25,21 @@ int mmu_get_owner(uint16_t domid, struct mmu_owner *o)
         *o = (struct mmu_owner){.id = DOMID_IO};
         return 0;
     }
+    if (domid == DOMID_XEN && !policy_check(self, MAY_CONTROL_MACHINE, NULL)) {
+        *o = (struct mmu_owner){.id = DOMID_XEN};
+        return 0;
+    }
     if (domid >= DOMID_FIRST_RESERVED)
         return fail(-EPERM);
     o->d = domain_get(domid);
     if (!o->d)
         return fail(-ESRCH);
-    if (policy_check(self, MAY_MAP_FOREIGN, o->d)) {
+    rc = policy_check(self, MAY_MAP_FOREIGN, o->d);
+    if (!rc && __atomic_load_n(&o->d->dying, __ATOMIC_SEQ_CST))
+        rc = fail(-ESRCH); /* mappings would only keep it from going */
+    if (rc) {
         domain_put(o->d);
-        return fail(-EPERM);
+        return rc;
     }
     o->id = domid;
     o->referenced = true;
@@ -138,7 +146,7 @@ static int store(struct domain *d, mfn_t mfn, unsigned index, uint64_t value)
 
 static int set_machphys(uint16_t owner, mfn_t mfn, uint64_t pfn)
 {
-    struct frame *f = owner == DOMID_IO ? NULL : frame_get_owned(mfn, owner);
+    struct frame *f = owner < DOMID_FIRST_RESERVED ? frame_get_owned(mfn, owner) : NULL;
 
     if (!f)
         return fail(-EINVAL);

@@ -4,7 +4,8 @@
 #include "hypercall/hypercall.h"
 
 /* A domain that the caller names as the owner of frames or tables, checked by policy. `id` is what core/mem compares with
- * (DOMID_IO stays that); `d` has a reference that mmu_put_owner() drops, NULL for DOMID_IO. 0; -ESRCH, -EPERM. */
+ * (DOMID_IO and DOMID_XEN stay that); `d` has a reference that mmu_put_owner() drops, NULL for those two. 0; -ESRCH no such
+ * domain or a dying one; -EPERM. */
 struct mmu_owner {
     struct domain *d;
     uint16_t id;

@@ -167,7 +167,7 @@ int64_t do_mmuext_op(const uint64_t args[6])
     int rc = mmu_get_owner((uint16_t)args[3], &o);
 
     if (!rc && !o.d)
-        rc = fail(-EPERM); /* DOMID_IO has no tables */
+        rc = fail(-EPERM); /* DOMID_IO and DOMID_XEN have no tables */
     while (!rc && p.left) {
         rc = some_ops(&o, &p);
         if (!rc && p.left && hw_preempt_check())

@@ -37,6 +37,8 @@ const struct hypercall hypercall_table[HYPERCALLS_COUNT] = {
     CALL(__HYPERVISOR_callback_op, callback_op, 2),
     CALL(__HYPERVISOR_event_channel_op, event_channel_op, 2),
     CALL(__HYPERVISOR_physdev_op, physdev_op, 2),
+    PRIVILEGED(__HYPERVISOR_domctl, domctl, 1),
+    PRIVILEGED(__HYPERVISOR_sysctl, sysctl, 1),
 };
 
 /* The calls that are refused, privileged or traced. */

@@ -35,6 +35,7 @@ void __noreturn hypervisor_main(uint32_t magic, uint64_t multiboot_phys)
     time_boot_init();
     irq_init();
     fpu_boot_init();
+    cpu_policies_init();
     domain_subsystem_init();
     sched_init();
     sched_cpu_init(this_cpu());
@@ -45,6 +46,7 @@ void __noreturn hypervisor_main(uint32_t magic, uint64_t multiboot_phys)
     dom0_build(&boot_info);
     log_info("Domain 0 starts: %lu ns since entry", hw_now_ns());
     console_give_up_vga();
-    domain_unpause(domain0);
+    scrub_start();
+    domain_control_unpause(domain0);
     return_to_guest();
 }

@@ -5,8 +5,10 @@
 #include <stdlib.h>
 #include <string.h>
 #include "host/machine.h"
+#include "core/domain/cpu_policy.h"
 #include "core/mem/pte.h"
 #include "hypercall/hypercall.h"
+#include <xen/domctl.h>
 
 unsigned host_copy_fail_after;
 struct host_continuation host_continuation;
@@ -134,6 +136,22 @@ NOT_HERE(set_segment_base)
 NOT_HERE(callback_op)
 
 /* ---- Domains and vCPUs ---- */
+/* A processor with XSAVE and SSE4.2, and of policies the least: hyper-threading can be promised, but is not by default. */
+const struct cpu_policy *hw_cpu_policy(enum cpu_policy_kind kind)
+{
+    static struct cpu_policy p[CPU_POLICY_DOMAIN0 + 1];
+    struct cpu_policy *q = &p[kind];
+
+    cpu_policy_leaf(q, 0, 0)[CPUID_EAX] = 0xd;
+    cpu_policy_leaf(q, 1, 0)[CPUID_ECX] = 1u << 20 | 1u << 26;
+    if (kind <= CPU_POLICY_PV_MAX)
+        cpu_policy_leaf(q, 1, 0)[CPUID_EDX] = 1u << 28;
+    cpu_policy_leaf(q, 0xd, 0)[CPUID_EAX] = 3;
+    cpu_policy_leaf(q, 0x40000000, 0)[CPUID_EAX] = 0x40000005;
+    cpu_policy_leaf(q, 0x80000000, 0)[CPUID_EAX] = 0x80000008;
+    return q;
+}
+
 struct domain *hw_domain_alloc(void)
 {
     struct domain *d = calloc(1, sizeof(*d));
@@ -197,6 +215,40 @@ void hw_vcpu_get_context(struct vcpu *v, struct vcpu_guest_context *ctxt)
     memset(ctxt, 0, sizeof(*ctxt));
     if (host_vcpu_of(v)->context)
         *ctxt = *host_vcpu_of(v)->context;
+}
+
+int hw_vcpu_set_ext_context(struct vcpu *v, const struct xen_domctl_ext_vcpucontext *ctxt)
+{
+    host_vcpu_of(v)->ext_context = *ctxt;
+    return 0;
+}
+
+void hw_vcpu_get_ext_context(struct vcpu *v, struct xen_domctl_ext_vcpucontext *ctxt)
+{
+    ctxt->syscall32_callback_eip = host_vcpu_of(v)->ext_context.syscall32_callback_eip;
+    ctxt->sysenter_callback_eip = host_vcpu_of(v)->ext_context.sysenter_callback_eip;
+}
+
+size_t hw_xstate_size(uint64_t *mask)
+{
+    *mask = 7;
+    return sizeof(((struct host_vcpu *)0)->xstate);
+}
+
+void hw_vcpu_get_xstate(struct vcpu *v, void *buf)
+{
+    memcpy(buf, host_vcpu_of(v)->xstate, sizeof(host_vcpu_of(v)->xstate));
+}
+
+int hw_vcpu_set_xstate(struct vcpu *v, const void *buf, size_t size)
+{
+    memcpy(host_vcpu_of(v)->xstate, buf, size);
+    return 0;
+}
+
+void hw_fill_hypercall_page(void *page)
+{
+    memset(page, 0xcc, PAGE_SIZE);
 }
 
 void hw_vcpu_release(struct vcpu *v)

@@ -22,6 +22,7 @@ struct frame *hw_frames;
 uint64_t *hw_m2p;
 uint64_t hw_frames_max;
 
+void (*host_m2p_hook)(mfn_t m);
 void (*host_relax_hook)(void);
 void (*host_kick_hook)(unsigned cpu);
 void (*host_switch_hook)(struct vcpu *prev, struct vcpu *next);
@@ -223,8 +224,14 @@ bool hw_cpu_info(unsigned cpu, struct hw_cpu_info *info)
 {
     if (cpu >= MAX_CPUS || !host_cpus[cpu])
         return false;
-    *info = (struct hw_cpu_info){.apic_id = cpu * 2, .acpi_id = cpu, .online = true};
+    *info =
+        (struct hw_cpu_info){.apic_id = cpu * 2, .acpi_id = cpu, .core = cpu % 2, .socket = cpu / 2, .online = true};
     return true;
+}
+
+void hw_machine_info(struct hw_machine_info *info)
+{
+    *info = (struct hw_machine_info){2000000, 1, 2, {1, 2, 3, 4, 5, 6, 7, 8}};
 }
 
 void hw_clear_frame(mfn_t mfn)
@@ -241,6 +248,11 @@ void hw_copy_frame(mfn_t dst, mfn_t src)
 uint64_t hw_now_ns(void)
 {
     return __atomic_load_n(&host_now_ns, __ATOMIC_RELAXED);
+}
+
+uint32_t hw_tsc_khz(void)
+{
+    return 2000000;
 }
 
 void hw_timer_set(uint64_t deadline_ns)

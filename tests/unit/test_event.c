@@ -6,6 +6,7 @@
 #include "core/event/event.h"
 #include "core/lib/bitmap.h"
 #include "core/mem/alloc.h"
+#include "core/trace/conring.h"
 #include "hypercall/hypercall.h"
 
 static struct domain *make(uint16_t id, unsigned vcpus, unsigned max_port)
@@ -110,6 +111,28 @@ static void interdomain(void **state)
     assert_int_equal(d->refcount, 1);
 }
 
+/* Whoever has a channel to a domain that dies is told: its end is pending, and unbound. */
+static void death_is_told(void **state)
+{
+    struct domain *d, *e;
+    uint32_t pd, pe;
+
+    host_machine_init(2, 0);
+    d = make(0, 1, ~0u);
+    e = make(1, 1, ~0u);
+    join(d, e, &pd, &pe);
+    take_events(d, 0);
+    assert_int_equal(evtchn_close(e, pe), 0);
+    assert_false(pending(d, pd)); /* that is the guest's own affair */
+    assert_int_equal(evtchn_close(d, pd), 0);
+    join(d, e, &pd, &pe);
+    take_events(d, 0);
+    assert_int_equal(domain_destroy(e), 0);
+    assert_true(pending(d, pd));
+    assert_int_equal(status_of(d, pd).status, EVTCHNSTAT_unbound);
+    assert_null(domain_get(1));
+}
+
 static void virqs(void **state)
 {
     struct domain *d;
@@ -152,6 +175,24 @@ static void virqs(void **state)
     assert_int_equal(evtchn_bind_virq(d, VIRQ_CONSOLE, 0, &q), 0);
     assert_int_equal(evtchn_bind_virq(d, VIRQ_TIMER, 1, &p), 0);
     assert_int_equal(status_of(d, q).vcpu, 0); /* fresh bindings tell vCPU 0 */
+}
+
+/* Whoever prints may hold any lock: Domain 0 is told later, once for all that was printed. */
+static void console_text_is_told(void **state)
+{
+    struct domain *d;
+    uint32_t p;
+
+    host_machine_init(1, 0);
+    d = make(0, 1, ~0u);
+    assert_int_equal(evtchn_bind_virq(d, VIRQ_CON_RING, 0, &p), 0);
+    conring_write("text\n", 5);
+    assert_false(pending(d, p));
+    pcpu_do_work();
+    assert_true(pending(d, p));
+    take_events(d, 0);
+    pcpu_do_work();
+    assert_false(pending(d, p));
 }
 
 static void pirqs(void **state)
@@ -513,7 +554,9 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         isolated_test(interdomain),
+        isolated_test(death_is_told),
         isolated_test(virqs),
+        isolated_test(console_text_is_told),
         isolated_test(pirqs),
         isolated_test(ports_run_out),
         isolated_test(polling),

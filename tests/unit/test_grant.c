@@ -298,6 +298,35 @@ static void refused(void **state)
     nothing_held();
 }
 
+/* The granter dies first: it is seen as dying until the last mapping has gone, and its table is not touched again. */
+static void a_dead_granter_stays_while_mapped(void **state)
+{
+    struct domain *d;
+    mfn_t table;
+
+    set_up();
+    table = grant_frame_mfn(granter, 0);
+    assert_int_equal(map(VA, HOST, 0).status, GNTST_okay);
+    assert_int_equal(domain_destroy(granter), 0);
+    d = domain_get(GRANTER);
+    assert_ptr_equal(d, granter);
+    assert_int_equal(d->dying, DOMAIN_DEAD);
+    assert_int_equal(frames_owned(GRANTER), 1);
+    assert_true(mfn_eq(grant_frame_mfn(granter, 0), INVALID_MFN));
+    assert_int_equal(frame_of(table)->owner, FRAME_OWNER_NONE);
+    assert_int_equal(grant_table_grow(granter, 2), -EINVAL);
+    domain_put(d);
+    audit_is_clean();
+    memset(hw_frame_va(table), 0x5a, PAGE_SIZE); /* another's by now */
+    assert_int_equal(unmap(0, VA), GNTST_okay);
+    for (unsigned i = 0; i < PAGE_SIZE; i++)
+        assert_int_equal(((uint8_t *)hw_frame_va(table))[i], 0x5a);
+    assert_int_equal(frames_owned(GRANTER), 0);
+    pcpu_do_work();
+    assert_null(domain_get(GRANTER));
+    audit_is_clean();
+}
+
 static void handles_run_out(void **state)
 {
     unsigned n = 0;
@@ -638,6 +667,7 @@ int main(void)
         isolated_test(handles_run_out),
         isolated_test(unused_handles_do_not_hold_up),
         isolated_test(a_dying_mapper_lets_go_of_all_at_once),
+        isolated_test(a_dead_granter_stays_while_mapped),
         isolated_test(entry_changed_behind_us),
         isolated_test(granter_breaks_the_protocol),
         isolated_test(copies),

@@ -3,7 +3,8 @@
 #include "host/test.h"
 #include "core/image/image.h"
 #include <xen/elfnote.h>
-#include "../../hypervisor/x86/pv/dom0/layout.c"
+#include <xen/features.h>
+#include "../../hypervisor/core/image/layout.c"
 
 #define FILE_SIZE 8192
 static uint8_t file[FILE_SIZE];
@@ -287,7 +288,6 @@ static void bad_notes(void **state)
         uint32_t type;
         uint64_t value;
     } bad[] = {
-        {XEN_ELFNOTE_SUPPORTED_FEATURES, 1},
         {XEN_ELFNOTE_VIRT_BASE, VIRT_BASE + 1},
         {XEN_ELFNOTE_VIRT_BASE, 0xffff800000000000},
         {XEN_ELFNOTE_VIRT_BASE, 0xfffffffffffff000},
@@ -334,23 +334,42 @@ static void bad_notes(void **state)
     assert_non_null(strstr(why, "no Xen ELF notes"));
 }
 
-/* Where Domain 0 and its tables lie, as a Linux kernel wants it; and a kernel so near the end that no room is left for them. */
-static void layouts(void **state)
+/* A kernel that tells what it supports may be a guest, but not Domain 0, without that feature. */
+static void rights_of_notes(void **state)
 {
-    struct elf_image e = {.paddr_first = 16 * MIB, .paddr_end = 48 * MIB};
-    struct xen_notes n = {.virt_base = 0xffffffff80000000UL, .mod_start_pfn = true};
-    struct dom0_plan_input in = {&e, &n, 5 * MIB, 65536};
-    struct dom0_layout l;
+    struct elf_image e;
+    struct xen_notes n;
 
     (void)state;
-    assert_int_equal(dom0_plan(&in, &l, &why), 0);
+    make_elf();
+    assert_int_equal(parse(FILE_SIZE, &e, &n), 0);
+    assert_int_equal(notes_check_dom0(&n, &why), 0);
+    add_number(XEN_ELFNOTE_SUPPORTED_FEATURES, 1);
+    assert_int_equal(parse(FILE_SIZE, &e, &n), 0);
+    assert_int_equal(notes_check_dom0(&n, &why), -ENOEXEC);
+    add_number(XEN_ELFNOTE_SUPPORTED_FEATURES, 1UL << XENFEAT_dom0);
+    assert_int_equal(parse(FILE_SIZE, &e, &n), 0);
+    assert_int_equal(notes_check_dom0(&n, &why), 0);
+}
+
+/* Where a domain and its tables lie, as a Linux kernel wants it; and a kernel so near the end that no room is left for them. */
+static void layouts(void **state)
+{
+    struct xen_notes n = {.virt_base = 0xffffffff80000000UL, .mod_start_pfn = true};
+    struct pv_plan_input in = {16 * MIB, 48 * MIB, &n, 5 * MIB, 65536, 2};
+    struct pv_layout l;
+
+    (void)state;
+    assert_int_equal(pv_plan(&in, &l, &why), 0);
     assert_int_equal(l.kernel_start, n.virt_base + 16 * MIB);
     assert_true(l.tables >= 1 + tables_below_l4(l.v_start, l.v_end));
     assert_true(l.stack_va + PAGE_SIZE + SPARE_MIN <= l.v_end);
+    assert_int_equal(l.special_va, l.start_info_va + PAGE_SIZE);
+    assert_int_equal(l.tables_va, l.special_va + 2 * PAGE_SIZE);
     n.virt_base = 0UL - 48 * MIB - 64 * KIB;
-    assert_int_equal(dom0_plan(&in, &l, &why), -ENOEXEC);
+    assert_int_equal(pv_plan(&in, &l, &why), -ENOEXEC);
     n.virt_base = 0UL - 48 * MIB - 700 * KIB; /* ends at the very end */
-    assert_int_equal(dom0_plan(&in, &l, &why), -ENOEXEC);
+    assert_int_equal(pv_plan(&in, &l, &why), -ENOEXEC);
 }
 
 /* Random damage anywhere: only to be survived. */
@@ -380,8 +399,8 @@ int main(void)
         cmocka_unit_test(bzimages),     cmocka_unit_test(modules_that_are_no_bzimage),
         cmocka_unit_test(lz4_frames),   cmocka_unit_test(elf_files),
         cmocka_unit_test(elf_segments), cmocka_unit_test(notes),
-        cmocka_unit_test(bad_notes),    cmocka_unit_test(layouts),
-        cmocka_unit_test(damage),
+        cmocka_unit_test(bad_notes),    cmocka_unit_test(rights_of_notes),
+        cmocka_unit_test(layouts),      cmocka_unit_test(damage),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

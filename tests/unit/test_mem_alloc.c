@@ -177,11 +177,113 @@ static void flush_clock(void **state)
     assert_int_equal(host_flush_calls, calls);
 }
 
+static void assert_zero(mfn_t m, unsigned order)
+{
+    const uint64_t *words = hw_frame_va(m);
+
+    for (uint64_t i = 0; i < PAGE_SIZE / 8 << order; i++)
+        assert_int_equal(words[i], 0);
+}
+
+/* Clean memory goes out first, dirty memory cleared, and everything comes together when it is clean. */
+static void scrubbing(void **state)
+{
+    struct domain *d;
+    uint64_t free;
+    mfn_t m, other;
+
+    host_machine_init(1, 0);
+    d = guest_create(1, false);
+    free = alloc_free_count();
+    assert_int_equal(alloc_dirty_count(), free);
+    m = reservation_add(d, 3, 0, false);
+    assert_zero(m, 3);
+    for (unsigned i = 0; i < 100; i++)
+        assert_true(alloc_scrub_some());
+    assert_int_equal(alloc_free_count(), free - 8);
+    assert_true(alloc_dirty_count() >= free - 8 - 1600 && alloc_dirty_count() < free - 8 - 100);
+    assert_audit();
+    while (alloc_scrub_some())
+        ;
+    assert_int_equal(alloc_dirty_count(), 0);
+    assert_int_equal(alloc_free_count(), free - 8);
+    memset(hw_frame_va(m), 0xee, 8 * PAGE_SIZE);
+    for (unsigned i = 0; i < 8; i++)
+        assert_int_equal(reservation_drop(d, mfn_add(m, i)), 0);
+    assert_int_equal(alloc_dirty_count(), 8);
+    other = reservation_add(d, 3, 0, false);
+    assert_false(mfn_eq(other, m));
+    assert_int_equal(alloc_dirty_count(), 8);
+    assert_zero(other, 3);
+    for (unsigned i = 0; i < 8; i++)
+        reservation_drop(d, mfn_add(other, i));
+    while (alloc_scrub_some())
+        ;
+    assert_audit();
+    m = reservation_add(d, 11, 0, false); /* one piece again */
+    assert_false(mfn_eq(m, INVALID_MFN));
+    assert_zero(m, 11);
+    assert_false(mfn_eq(alloc_frames(12, 0), INVALID_MFN));
+}
+
+/* Dirty memory is given, cleared, when there is no other; also in blocks that are dirty in part. */
+static void nothing_clean_left(void **state)
+{
+    struct domain *d;
+    mfn_t m;
+
+    host_machine_init(1, 0);
+    d = guest_create(1, false);
+    d->pages_max = HOST_FRAMES;
+    for (unsigned i = 0; i < 50; i++)
+        alloc_scrub_some();
+    while (!mfn_eq(m = reservation_add(d, 0, 0, false), INVALID_MFN)) {
+        assert_int_equal(*(uint64_t *)hw_frame_va(m), 0);
+        assert_int_equal(((uint64_t *)hw_frame_va(m))[511], 0);
+        memset(hw_frame_va(m), 0xdd, PAGE_SIZE);
+    }
+    assert_int_equal(alloc_free_count(), 0);
+    assert_int_equal(alloc_dirty_count(), 0);
+    assert_false(alloc_scrub_some());
+}
+
+/* When: not while booting, not at once, and with nothing to do no timer is set. */
+static void idle_cpus_scrub(void **state)
+{
+    struct domain *d;
+    mfn_t m;
+
+    host_machine_init(2, 0);
+    d = guest_create(1, false);
+    m = guest_frame(d);
+    assert_false(scrub_idle());
+    assert_false(timer_is_set(&this_cpu()->scrub_timer));
+    scrub_start();
+    assert_false(scrub_idle());
+    assert_true(timer_is_set(&this_cpu()->scrub_timer));
+    host_now_ns += 3 * SEC;
+    timers_run();
+    while (scrub_idle())
+        ;
+    assert_int_equal(alloc_dirty_count(), 0);
+    assert_false(timer_is_set(&this_cpu()->scrub_timer));
+    assert_int_equal(reservation_drop(d, m), 0);
+    assert_false(scrub_idle());
+    assert_int_equal(this_cpu()->scrub_timer.deadline_ns, host_now_ns + 100 * MSEC);
+    host_now_ns += 200 * MSEC;
+    timers_run();
+    assert_true(scrub_idle());
+    assert_false(scrub_idle());
+    assert_int_equal(alloc_dirty_count(), 0);
+    assert_false(timer_is_set(&this_cpu()->scrub_timer));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        isolated_test(frames), isolated_test(address_limit),    isolated_test(churn),
-        isolated_test(heap),   isolated_test(plain_references), isolated_test(flush_clock),
+        isolated_test(frames),    isolated_test(address_limit),      isolated_test(churn),
+        isolated_test(heap),      isolated_test(plain_references),   isolated_test(flush_clock),
+        isolated_test(scrubbing), isolated_test(nothing_clean_left), isolated_test(idle_cpus_scrub),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -62,6 +62,23 @@ static void l1_entries(void **state)
     assert_int_equal(mmu_update_entry(d, l1, 20, pte_make(a, RO_FLAGS | PTE_PCD), PT_SET, 1), -EPERM);
     assert_int_equal(mmu_update_entry(d, frame_of(a), 20, 0, PT_SET, 1), -EINVAL);
     assert_int_equal(mmu_update_entry(d, l1, 20, pte_make(alloc_frames(0, 0), RO_FLAGS), PT_SET, 1), -EPERM);
+    /* the hypervisor's that may be seen: only read, only by who names them or is privileged */
+    struct frame *seen = frame_of(alloc_frames(0, 0));
+    mfn_t m2p = frame_mfn(seen);
+    seen->refs |= FR_SHARED;
+    assert_int_equal(mmu_update_entry(d, l1, 20, pte_make(m2p, RO_FLAGS), PT_SET, 1), -EPERM);
+    assert_int_equal(mmu_update_entry(d, l1, 20, pte_make(m2p, KERNEL_FLAGS), PT_SET, FRAME_OWNER_HYPERVISOR), -EPERM);
+    assert_int_equal(
+        mmu_update_entry(d, l1, 20, pte_make(alloc_frames(0, 0), RO_FLAGS), PT_SET, FRAME_OWNER_HYPERVISOR), -EPERM);
+    assert_int_equal(mmu_update_entry(d, l1, 20, pte_make(m2p, RO_FLAGS), PT_SET, FRAME_OWNER_HYPERVISOR), 0);
+    assert_int_equal(frame_pcount(seen->refs), 2);
+    assert_audit();
+    assert_int_equal(mmu_update_entry(d, l1, 20, 0, PT_SET, 1), 0);
+    d->is_privileged = true;
+    assert_int_equal(mmu_update_entry(d, l1, 20, pte_make(m2p, RO_FLAGS), PT_SET, 1), 0);
+    assert_int_equal(mmu_update_entry(d, l1, 20, 0, PT_SET, 1), 0);
+    d->is_privileged = false;
+    assert_int_equal(frame_pcount(seen->refs), 1);
     /* shared_info */
     assert_int_equal(mmu_update_entry(d, l1, 21, pte_make(d->shared_info_mfn, KERNEL_FLAGS), PT_SET, 1), 0);
     assert_int_equal(mmu_update_entry(d, l1, 22, pte_make(d->shared_info_mfn, RO_FLAGS | PTE_PWT), PT_SET, 1), -EACCES);

@@ -291,8 +291,14 @@ static void teardown(void **state)
         assert_int_equal(frames_owned(1), 3);
         struct domain_config again = {.id = 1, .max_vcpus = 1};
         assert_int_equal(domain_create(&again, &d), -EEXIST); /* its number is not free */
+        d = domain_get(1);                                    /* dead, but there while its frames are */
+        assert_non_null(d);
+        assert_int_equal(d->dying, DOMAIN_DEAD);
+        domain_put(d);
         assert_int_equal(mmu_unpin(dom0, table), 0);
         assert_int_equal(frames_owned(1), 0);
+        pcpu_do_work();
+        assert_null(domain_get(1));
         assert_int_equal(alloc_free_count() + 16 >= free, true); /* empty slabs of the heap may stay */
         memset(hw_frame_va(table), 0, PAGE_SIZE);
     }

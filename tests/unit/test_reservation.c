@@ -2,6 +2,7 @@
 /* Reservations and memory_op: frames come, go and are exchanged, and every count agrees afterwards. */
 #include "host/test.h"
 #include <xen/memory.h>
+#include "core/grant/grant.h"
 #include "core/mem/alloc.h"
 #include "core/mem/pte.h"
 #include "core/mem/reservation.h"
@@ -140,6 +141,38 @@ static void exchanging(void **state)
     check(16);
 }
 
+static uint64_t exchanged[8];
+static unsigned looks;
+
+/* Another CPU, while the frames go back to the allocator. */
+static void look_at_exchanged(mfn_t m)
+{
+    (void)m;
+    looks++;
+    for (unsigned i = 0; i < 8; i++) {
+        assert_false(frame_get(frame_of(MFN(exchanged[i]))));
+        assert_int_not_equal(writable_get(MFN(exchanged[i]), dom->id), 0);
+    }
+}
+
+/* From the moment that an exchange takes frames away, nobody can get a reference: they are about to be somebody else's. */
+static void exchanged_frames_are_out_of_reach(void **state)
+{
+    uint64_t out[8];
+    mfn_t m;
+
+    (void)state;
+    begin(false);
+    m = reservation_add(dom, 3, 0, true);
+    for (unsigned i = 0; i < 8; i++)
+        exchanged[i] = m.n + i;
+    host_m2p_hook = look_at_exchanged;
+    assert_int_equal(reservation_exchange(dom, exchanged, 8, out, 0, 0), 0);
+    host_m2p_hook = NULL;
+    assert_true(looks >= 8);
+    check(8);
+}
+
 static void shared_frames(void **state)
 {
     mfn_t m;
@@ -271,7 +304,6 @@ static void questions(void **state)
     assert_int_equal(host_hypercall(memory_op, XENMEM_current_reservation, (uint64_t)&who), 0);
     assert_int_equal(host_hypercall(memory_op, XENMEM_current_reservation | 1 << 6, (uint64_t)&who), -EINVAL);
     assert_int_equal(host_hypercall(memory_op, XENMEM_add_to_physmap, (uint64_t)&who), -ENOSYS);
-    assert_int_equal(host_hypercall(memory_op, XENMEM_acquire_resource, (uint64_t)&who), -EOPNOTSUPP);
     assert_int_equal(host_hypercall(memory_op, 63, 0), -ENOSYS);
     dom->is_privileged = false;
     map.nr_entries = 200;
@@ -280,16 +312,144 @@ static void questions(void **state)
     assert_int_equal(host_hypercall(memory_op, XENMEM_set_memory_map, (uint64_t)&set), -EPERM);
 }
 
+/* The toolstack fills a guest: claims, populates, takes back. */
+static struct xen_memory_reservation reservation_of(uint16_t id, xen_pfn_t *list, unsigned count, unsigned order)
+{
+    struct xen_memory_reservation r = {.domid = id, .nr_extents = count, .extent_order = order};
+
+    set_xen_guest_handle(r.extent_start, list);
+    return r;
+}
+
+static int64_t claim(uint16_t id, uint64_t pages)
+{
+    struct xen_memory_reservation r = reservation_of(id, NULL, 0, 0);
+
+    r.nr_extents = pages;
+    return host_hypercall(memory_op, XENMEM_claim_pages, (uint64_t)&r);
+}
+
+static void filling_another_domain(void **state)
+{
+    xen_pfn_t list[4] = {0, 512, 1024, 1536};
+    struct domain *guest;
+    struct xen_memory_reservation r = reservation_of(9, list, 3, 9);
+
+    begin(true);
+    guest = make(9, false);
+    guest->pages_max = 2000;
+    host_preempt_after(1); /* cut between any two extents */
+    assert_int_equal(host_hypercall(memory_op, XENMEM_populate_physmap, (uint64_t)&r), 3);
+    host_preempt_after(0);
+    assert_int_equal(guest->pages_count, 1536);
+    for (unsigned i = 0; i < 3; i++)
+        for (unsigned j = 0; j < 512; j++) {
+            assert_int_equal(hw_m2p[list[i] + j], i * 512 + j);
+            assert_int_equal(frame_of(MFN(list[i] + j))->owner, 9);
+        }
+    r = reservation_of(9, &list[1], 1, 9);
+    assert_int_equal(host_hypercall(memory_op, XENMEM_decrease_reservation, (uint64_t)&r), 1);
+    assert_int_equal(guest->pages_count, 1024);
+    dom->is_privileged = false;
+    assert_int_equal(host_hypercall(memory_op, XENMEM_populate_physmap, (uint64_t)&r), 0);
+    assert_int_equal(claim(9, 10), -EPERM);
+}
+
+static void claims(void **state)
+{
+    uint64_t free;
+    struct domain *guest, *other;
+    mfn_t m;
+
+    begin(true);
+    guest = make(9, false);
+    other = make(10, false);
+    free = alloc_free_count();
+    guest->pages_max = other->pages_max = free;
+    assert_int_equal(claim(9, free + 1), -ENOMEM);
+    assert_int_equal(claim(9, free - 10), 0);
+    assert_int_equal(claim(9, free - 20), 0); /* in place of the other */
+    assert_int_equal(alloc_claimed_count(), free - 20);
+    assert_int_equal(claim(10, 21), -ENOMEM);
+    assert_int_equal(claim(10, 20), 0);
+    /* what is promised to one cannot be had by another, nor by who has no promise */
+    assert_true(mfn_eq(reservation_add(other, 5, 0, false), INVALID_MFN));
+    assert_true(mfn_eq(reservation_add(dom, 0, 0, false), INVALID_MFN));
+    assert_false(mfn_eq(reservation_add(other, 4, 0, false), INVALID_MFN));
+    m = reservation_add(guest, 9, 0, false);
+    assert_false(mfn_eq(m, INVALID_MFN));
+    assert_int_equal(guest->pages_claimed, free - 20 - 512);
+    assert_int_equal(alloc_claimed_count(), free - 20 - 512 + 4);
+    /* counted in all, not on top */
+    assert_int_equal(claim(9, 511), -EINVAL);
+    assert_int_equal(claim(9, 600), 0);
+    assert_int_equal(guest->pages_claimed, 88);
+    assert_int_equal(claim(9, 0), 0);
+    assert_int_equal(guest->pages_claimed, 0);
+    assert_int_equal(claim(10, 600), 0);
+    host_set_current(0, this_cpu()->idle);
+    assert_int_equal(domain_destroy(other), 0);
+    assert_int_equal(alloc_claimed_count(), 0);
+}
+
+static int64_t acquire(struct xen_mem_acquire_resource *r)
+{
+    return host_hypercall(memory_op, XENMEM_acquire_resource, (uint64_t)r);
+}
+
+static void acquiring(void **state)
+{
+    struct xen_mem_acquire_resource r = {.domid = 9, .type = XENMEM_resource_grant_table};
+    xen_pfn_t frames[5] = {0};
+    struct domain *guest;
+
+    begin(true);
+    guest = make(9, false);
+    assert_int_equal(acquire(&r), 0);
+    assert_int_equal(r.nr_frames, 4);       /* its most */
+    assert_int_equal(acquire(&r), -EINVAL); /* frames wanted, no list */
+    set_xen_guest_handle(r.frame_list, frames);
+    assert_int_equal(acquire(&r), 0);
+    assert_int_equal(grant_frames_count(guest), 4);
+    for (unsigned i = 0; i < 4; i++)
+        assert_int_equal(frames[i], grant_frame_mfn(guest, i).n);
+    r.frame = 1;
+    assert_int_equal(acquire(&r), -EINVAL);
+    r.frame = UINT64_MAX;
+    assert_int_equal(acquire(&r), -EINVAL);
+    r.frame = 0;
+    r.id = XENMEM_resource_grant_table_id_status;
+    assert_int_equal(acquire(&r), -EINVAL);
+    r.id = 0;
+    r.pad = 1;
+    assert_int_equal(acquire(&r), -EINVAL);
+    r.pad = 0;
+    r.type = XENMEM_resource_vmtrace_buf;
+    assert_int_equal(acquire(&r), -EOPNOTSUPP);
+    r.type = XENMEM_resource_grant_table;
+    r.domid = 7;
+    assert_int_equal(acquire(&r), -EPERM);
+    r.domid = 8;
+    assert_int_equal(acquire(&r), -ESRCH);
+    r.domid = 9;
+    dom->is_privileged = false;
+    assert_int_equal(acquire(&r), -EPERM);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         isolated_test(adding_and_dropping),
         isolated_test(the_maximum_holds),
         isolated_test(exchanging),
+        isolated_test(exchanged_frames_are_out_of_reach),
         isolated_test(shared_frames),
         isolated_test(populating_and_decreasing),
         isolated_test(exchange_by_hypercall),
         isolated_test(questions),
+        isolated_test(filling_another_domain),
+        isolated_test(claims),
+        isolated_test(acquiring),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -467,6 +467,63 @@ static void yield_fetches_work_from_other_cpus(void **state)
     free_domain(a);
 }
 
+static struct vcpu *stolen;
+
+/* CPU 1 takes CPU 0's last waiting vCPU, then lets go of its own queue, which CPU 0 waits for. */
+static void steal_for_cpu1(void)
+{
+    host_relax_hook = NULL;
+    host_set_current(1, NULL);
+    spin_unlock(&pcpus[1]->sched.lock);
+    stolen = sched_steal(pcpus[1], SCHED_IDLE);
+    host_set_current(0, NULL);
+}
+
+static void reclass(struct vcpu *v, unsigned class)
+{
+    queue_remove(pcpus[v->pcpu], v);
+    v->sched.priority = (uint8_t) class;
+    queue_add(pcpus[v->pcpu], v);
+}
+
+/* CPU 0, whose vCPU has blocked, looks for something better than its one waiting vCPU, and loses that meanwhile. It must be known to
+ * be idle then, or it stays so while others wait. */
+static void who_loses_all_while_looking_is_known_to_be_idle(void **state)
+{
+    cpumask_t both = {{3}}, of[2] = {only(0), only(1)};
+    struct vcpu *waits0, *waits1;
+
+    (void)state;
+    host_machine_init(2, 256);
+    struct domain *a = make_domain(1, 256, 0, 4);
+    for (unsigned i = 0; i < 4; i++)
+        assert_int_equal(sched_set_affinity(a->vcpus[i], &of[i / 2], &of[i / 2]), 0);
+    add_hogs(a);
+    do_all_work();
+    waits0 = a->vcpus[pcpus[0]->current == a->vcpus[0]];
+    waits1 = a->vcpus[2 + (pcpus[1]->current == a->vcpus[2])];
+    assert_int_equal(sched_set_affinity(waits0, &both, &both), 0);
+    reclass(waits0, SCHED_OVER);
+    reclass(waits1, SCHED_UNDER); /* worth a look, but not to be had */
+
+    host_set_current(1, NULL);
+    spin_lock(&pcpus[1]->sched.lock);
+    host_set_current(0, NULL);
+    host_relax_hook = steal_for_cpu1;
+    sched_block_current();
+    do_all_work();
+    assert_ptr_equal(stolen, waits0);
+    assert_ptr_equal(pcpus[0]->current, pcpus[0]->idle);
+    assert_true(cpumask_test(&sched_idle_cpus, 0));
+    /* so that CPU 1, which is busy, passes it on */
+    __atomic_store_n(&pcpus[1]->sched.holds, NULL, __ATOMIC_RELEASE);
+    host_set_current(1, NULL);
+    sched_place(stolen, false);
+    do_all_work();
+    assert_ptr_equal(pcpus[0]->current, waits0);
+    free_domain(a);
+}
+
 static void an_idle_machine_has_no_timers(void **state)
 {
     (void)state;
@@ -683,6 +740,7 @@ int main(void)
         isolated_test(nobody_is_switched_before_the_rate_limit),
         isolated_test(yield_lets_others_run),
         isolated_test(yield_fetches_work_from_other_cpus),
+        isolated_test(who_loses_all_while_looking_is_known_to_be_idle),
         isolated_test(an_idle_machine_has_no_timers),
         isolated_test(run_states_add_up),
         isolated_test(tasks_run_until_done),

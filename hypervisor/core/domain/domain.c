@@ -7,12 +7,13 @@
  * it) domain_destroy     -> DYING -> (teardown in steps, each of which may be cut short) -> DEAD,
  * off the list's grace last domain_put    -> freed
  *
- * A domain is on the list, and can be found, until its last reference but the list's own is gone
- * and teardown is complete: foreign mappings of its frames hold a reference each through their
- * frames' count (d->pages_count), so a dead domain whose frames are still mapped elsewhere stays
- * visible as dying. Lock: LOCK_DOMLIST guards the list; the fields are as marked in domain.h.
+ * A domain is on the list, and can be found, until teardown is complete, no frame has its number any more
+ * (frames_owned: others may have mapped some) and its last reference is gone: so a dead domain whose
+ * frames are still mapped elsewhere stays visible as dying. The list's reference goes with the last
+ * frame, by the task `reaper`. Lock: LOCK_DOMLIST guards the list; the fields are as marked in domain.h.
  */
 #include "core/domain/domain.h"
+#include "core/domain/cpu_policy.h"
 #include <xen/sched.h>
 #include "core/event/event.h"
 #include "core/grant/grant.h"
@@ -23,6 +24,7 @@
 #include "core/mem/mmu.h"
 #include "core/mem/reservation.h"
 #include "core/mem/type.h"
+#include "core/sched/task.h"
 #include "core/time/vcpu_timer.h"
 #include "core/time/wallclock.h"
 #include "core/trace/trace.h"
@@ -31,6 +33,8 @@ struct domain *domain0;
 static struct list domains = LIST_INIT(domains);
 static struct spinlock domains_lock = SPINLOCK_INIT(LOCK_DOMLIST);
 static uint16_t last_id;
+static bool reap_dead(void *unused);
+static struct task reaper = {.link = LIST_INIT(reaper.link), .run = reap_dead};
 
 void domain_subsystem_init(void)
 {
@@ -72,6 +76,11 @@ struct domain *domain_get(uint16_t id)
     return find_at_or_after(id, true);
 }
 
+struct domain *domain_get_from(uint16_t id)
+{
+    return find_at_or_after(id, false);
+}
+
 struct domain *domain_get_ref(uint16_t id, struct domain *self)
 {
     if (id == DOMID_SELF || id == self->id)
@@ -79,13 +88,20 @@ struct domain *domain_get_ref(uint16_t id, struct domain *self)
     return domain_get(id);
 }
 
+/* A domain with a reference is on the list: the next is behind it. */
 struct domain *domain_next(struct domain *d)
 {
-    uint16_t from = d ? (uint16_t)(d->id + 1) : 0;
+    struct domain *found = NULL;
+    struct list *at;
 
+    spin_lock(&domains_lock);
+    for (at = d ? d->all.next : domains.next; at != &domains && !found; at = at->next)
+        if (try_ref(list_entry(at, struct domain, all)))
+            found = list_entry(at, struct domain, all);
+    spin_unlock(&domains_lock);
     if (d)
         domain_put(d);
-    return find_at_or_after(from, false);
+    return found;
 }
 
 /* ---- Creating
@@ -152,6 +168,15 @@ static int create_shared_info(struct domain *d)
     return 0;
 }
 
+static int create_cpu_policy(struct domain *d)
+{
+    d->cpu_policy = heap_alloc(sizeof(*d->cpu_policy));
+    if (!d->cpu_policy)
+        return fail(-ENOMEM);
+    *d->cpu_policy = *hw_cpu_policy(d->is_hardware ? CPU_POLICY_DOMAIN0 : CPU_POLICY_PV_DEFAULT);
+    return 0;
+}
+
 /* Gives back all that creation made; safe at every stage of it. */
 static void domain_free(struct domain *d)
 {
@@ -170,6 +195,7 @@ static void domain_free(struct domain *d)
         shared_frame_free(d->shared_info_mfn);
     heap_free(d->vcpus);
     heap_free(d->memory_map);
+    heap_free(d->cpu_policy);
     rangeset_free(&d->io_ports);
     rangeset_free(&d->io_frames);
     rangeset_free(&d->io_frames_ro);
@@ -181,6 +207,8 @@ static void domain_free(struct domain *d)
 static int domain_build(struct domain *d, const struct domain_config *cfg)
 {
     int rc = hw_domain_init(d);
+    if (!rc)
+        rc = create_cpu_policy(d);
     if (!rc)
         rc = create_shared_info(d);
     if (!rc)
@@ -266,7 +294,7 @@ static int reserve_id(uint16_t wanted, uint16_t *id)
     return rc ? fail(rc) : 0;
 }
 
-int domain_create(const struct domain_config *cfg, struct domain **out)
+int domain_create(struct domain_config *cfg, struct domain **out)
 {
     struct domain *d;
     uint16_t id = 0;
@@ -285,7 +313,8 @@ int domain_create(const struct domain_config *cfg, struct domain **out)
     d->max_vcpus = cfg->max_vcpus;
     d->pages_max = cfg->pages_max;
     d->shutdown_code = ~0u;
-    d->pause_count = 1;
+    d->is_xenstore = cfg->xenstore;
+    d->pause_count = d->control_pauses = 1;
     d->refcount = 1;
     memcpy(d->handle, cfg->handle, sizeof(d->handle));
     spin_init(&d->domctl_lock, LOCK_DOMCTL);
@@ -300,7 +329,8 @@ int domain_create(const struct domain_config *cfg, struct domain **out)
         domain_free(d);
         return rc;
     }
-    trace(TRACE_DOMAIN, "domain %u created, %u vcpus", d->id, d->max_vcpus);
+    trace(TRACE_DOMAIN, "domain %u created, %u vcpus", id, cfg->max_vcpus);
+    cfg->id = id;
     *out = d;
     return 0;
 }
@@ -314,6 +344,7 @@ void domain_put(struct domain *d)
     spin_unlock(&domains_lock);
     trace(TRACE_DOMAIN, "domain %u is gone", d->id);
     domain_free(d);
+    evtchn_raise_global_virq(VIRQ_DOM_EXC); /* its number is off the list */
 }
 
 /* ---- Pausing
@@ -344,6 +375,38 @@ void domain_unpause(struct domain *d)
     __atomic_fetch_sub(&d->pause_count, 1, __ATOMIC_SEQ_CST);
     for_each_vcpu (d, v, i)
         vcpu_unpause(v);
+}
+
+#define CONTROL_PAUSES_MAX 255
+
+/* Moves the count by one, but not from the value `end`. */
+static bool control_count(struct domain *d, unsigned by, unsigned end)
+{
+    unsigned n = __atomic_load_n(&d->control_pauses, __ATOMIC_RELAXED);
+
+    do {
+        if (n == end)
+            return false;
+    } while (!__atomic_compare_exchange_n(&d->control_pauses, &n, n + by, false, __ATOMIC_SEQ_CST, __ATOMIC_RELAXED));
+    return true;
+}
+
+/* A pause is counted when it is there, so that another CPU cannot end it before. */
+int domain_control_pause(struct domain *d)
+{
+    domain_pause(d);
+    if (control_count(d, 1, CONTROL_PAUSES_MAX))
+        return 0;
+    domain_unpause(d);
+    return fail(-EOVERFLOW);
+}
+
+int domain_control_unpause(struct domain *d)
+{
+    if (!control_count(d, -1u, 0))
+        return fail(-EINVAL);
+    domain_unpause(d);
+    return 0;
 }
 
 /* ---- Shutting down and destroying
@@ -378,9 +441,22 @@ void domain_shutdown(struct domain *d, uint32_t reason)
         return;
     if (d->is_hardware)
         hardware_domain_ended(d, reason);
-    __atomic_store_n(&d->shutdown, true, __ATOMIC_SEQ_CST);
     pause_vcpus(d, false);
+    __atomic_store_n(&d->shutdown, true, __ATOMIC_SEQ_CST); /* last: domain_resume undoes the pauses */
     evtchn_raise_global_virq(VIRQ_DOM_EXC);
+}
+
+/* Once the code is reset a new shutdown may pause again: the counts stay right. */
+void domain_resume(struct domain *d)
+{
+    struct vcpu *v;
+
+    if (!__atomic_exchange_n(&d->shutdown, false, __ATOMIC_SEQ_CST))
+        return;
+    __atomic_store_n(&d->crashed_reported, false, __ATOMIC_RELAXED);
+    __atomic_store_n(&d->shutdown_code, ~0u, __ATOMIC_SEQ_CST);
+    for_each_vcpu (d, v, i)
+        vcpu_unpause(v);
 }
 
 void domain_crash(struct domain *d, const char *fmt, ...)
@@ -399,6 +475,19 @@ void domain_crash(struct domain *d, const char *fmt, ...)
     domain_shutdown(d, SHUTDOWN_crash);
 }
 
+/* What the domain shares with us. From here on nobody writes there: its ports are closed, its vCPUs stopped. */
+static void give_up_shared_frames(struct domain *d)
+{
+    mfn_t mfn = d->shared_info_mfn;
+
+    grant_table_close(d);
+    if (!d->shared_info)
+        return;
+    wallclock_forget(d);
+    d->shared_info_mfn = INVALID_MFN;
+    shared_frame_free(mfn);
+}
+
 /* Each step may be cut short (-ERESTART) and is harmless to repeat. */
 static int domain_teardown(struct domain *d)
 {
@@ -408,14 +497,16 @@ static int domain_teardown(struct domain *d)
     if (rc)
         return rc;
     for_each_vcpu (d, v, i) {
+        if (vcpu_is_initialising(v))
+            return -ERESTART;
         vcpu_timers_destroy(v);
         rc = mmu_drop_roots(v);
         if (rc)
             return rc;
         hw_vcpu_release(v);
+        v->info = &v->no_info;
         if (v->info_frame) {
             struct frame *f = v->info_frame;
-            v->info = &v->no_info;
             v->info_frame = NULL;
             writable_put(f);
         }
@@ -423,7 +514,29 @@ static int domain_teardown(struct domain *d)
     hw_pirq_release_all(d);
     /* The page tables before the grants: a granter that sees a grant end may use the frame for anything again. */
     rc = mmu_relinquish(d);
-    return rc ? rc : grant_release_mappings(d);
+    if (!rc)
+        rc = grant_release_mappings(d);
+    if (rc)
+        return rc;
+    give_up_shared_frames(d);
+    reservation_claim(d, 0);
+    return 0;
+}
+
+/* The list lets go of the domains that are dead and have no frame left. */
+static bool reap_dead(void *unused)
+{
+    for (struct domain *d = domain_next(NULL); d; d = domain_next(d)) {
+        if (__atomic_load_n(&d->dying, __ATOMIC_SEQ_CST) == DOMAIN_DEAD && !frames_owned(d->id) &&
+            !__atomic_exchange_n(&d->reaped, true, __ATOMIC_SEQ_CST))
+            domain_put(d); /* the list's reference: ours is left */
+    }
+    return false;
+}
+
+void domain_frames_gone(void)
+{
+    task_raise(&reaper);
 }
 
 int domain_destroy(struct domain *d)
@@ -443,7 +556,7 @@ int domain_destroy(struct domain *d)
     __atomic_store_n(&d->teardown_active, false, __ATOMIC_RELEASE);
     if (!rc && state != DOMAIN_DEAD) {
         evtchn_raise_global_virq(VIRQ_DOM_EXC);
-        domain_put(d); /* the list's reference */
+        reap_dead(NULL);
     }
     return rc;
 }

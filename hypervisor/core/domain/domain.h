@@ -30,6 +30,7 @@ struct domain {
     uint16_t id;             /* [I] */
     bool is_privileged;      /* [I] Domain 0: may act on others and on the machine */
     bool is_hardware;        /* [I] drives the real hardware */
+    bool is_xenstore;        /* [I] was created to run xenstored */
     uint8_t dying;           /* [a] enum domain_dying */
     bool shutdown;           /* [a] */
     uint32_t shutdown_code;  /* [a] SHUTDOWN_*; ~0 before */
@@ -44,16 +45,18 @@ struct domain {
     struct vcpu **vcpus; /* [I] max_vcpus pointers */
 
     struct spinlock memory_lock;
-    uint32_t page_list;    /* [M] mfn of the first frame (links in the frame table), 0 none */
-    uint64_t pages_count;  /* [M] frames of RAM on the list; frames_owned() counts those given up but still held, too */
-    uint64_t pages_max;    /* [M] */
-    uint64_t pages_shared; /* [a] FR_SHARED frames owned */
+    uint32_t page_list;   /* [M] mfn of the first frame (links in the frame table), 0 none */
+    uint64_t pages_count; /* [M] frames of RAM on the list; frames_owned() counts those given up but still held, too */
+    uint64_t pages_max;   /* [M] */
+    uint64_t pages_claimed;        /* allocator's lock: promised, not yet given; core/mem/reservation.h */
+    uint64_t pages_shared;         /* [a] FR_SHARED frames owned */
     struct memory_map *memory_map; /* [M] heap; NULL: none set; core/mem/reservation.h */
     uint64_t relinquish_next;      /* teardown progress */
     bool teardown_active;          /* [a] a CPU is at it */
+    bool reaped;                   /* [a] the list's reference is given back */
 
-    struct shared_info *shared_info; /* [I] hypervisor's mapping; guest maps the same frame */
-    mfn_t shared_info_mfn;           /* [I] */
+    struct shared_info *shared_info; /* [I] hypervisor's mapping; guest maps the same frame. Dead: NULL */
+    mfn_t shared_info_mfn;           /* [I] Dead: INVALID_MFN */
 
     struct evtchn_table *events; /* [I] */
     struct spinlock event_lock;
@@ -66,8 +69,13 @@ struct domain {
 
     uint32_t vm_assist;        /* [a] VMASST_TYPE_* bits */
     unsigned pause_count;      /* [a] of the whole domain; counted in each vCPU too */
+    unsigned control_pauses;   /* [a] of those, the toolstack's */
     struct sched_domain sched; /* core/sched */
     int64_t time_offset_s;
+    struct cpu_policy
+        *cpu_policy; /* changes only before a vCPU has a context, and while paused; core/domain/cpu_policy.h */
+    uint32_t tsc_mode,
+        tsc_incarnation;       /* [D] 0 default, 2 native; times restored: shown to the guest, kept for its next host */
     uint64_t poll_mask[2];     /* [a] vCPUs 0..127 that are in SCHEDOP_poll */
     struct timer watchdogs[2]; /* SCHEDOP_watchdog */
     uint64_t watchdogs_used;   /* [a] bit per watchdog */
@@ -123,6 +131,7 @@ struct vcpu {
 #define PCPU_WORK_SCHED (1u << 0) /* pick a vCPU anew */
 #define PCPU_WORK_TIMER (1u << 1) /* timers may have expired */
 #define PCPU_WORK_TASK  (1u << 2) /* deferred tasks (core/sched/task.h) */
+#define PCPU_WORK_TEXT  (1u << 3) /* the console ring has text that Domain 0 has not been told of */
 struct pcpu {
     unsigned id;
     uint32_t work;        /* [a] PCPU_WORK_* */
@@ -131,8 +140,9 @@ struct pcpu {
     uint64_t tlb_flushed; /* [a] flush clock at this CPU's last full guest flush (core/mem/tlb.c) */
     struct timer_heap timers;
     struct sched_cpu sched;
-    struct list tasks;   /* deferred tasks of this CPU */
-    unsigned locks_held; /* DEBUG: bit per lock class */
+    struct list tasks;        /* deferred tasks of this CPU */
+    struct timer scrub_timer; /* core/mem/scrub.c */
+    unsigned locks_held;      /* DEBUG: bit per lock class */
 };
 extern struct pcpu *pcpus[MAX_CPUS]; /* NULL: no such CPU */
 extern cpumask_t cpus_online;
@@ -153,24 +163,30 @@ struct domain_config {
     unsigned max_evtchn_port;
     unsigned max_grant_frames, max_maptrack_frames;
     uint64_t pages_max;
-    bool privileged, hardware;
+    bool privileged, hardware, xenstore;
     uint8_t handle[16];
 };
-/* Creates a domain, paused, with shared_info, event and grant tables and all its vCPUs (down). 0
- * and *out (with one reference, for the domain list), or -EINVAL, -EEXIST, -ENOMEM. */
-int domain_create(const struct domain_config *cfg, struct domain **out);
+/* Creates a domain, paused, with shared_info, event and grant tables and all its vCPUs (down). 0, cfg->id and *out (whose one
+ * reference is the list's: another CPU may destroy it at once), or -EINVAL, -EEXIST, -ENOSPC, -ENOMEM. */
+int domain_create(struct domain_config *cfg, struct domain **out);
 /* With a reference; NULL: no such domain. domain_get_self_or resolves DOMID_SELF. */
 struct domain *domain_get(uint16_t id);
 struct domain *domain_get_ref(uint16_t id, struct domain *self);
+struct domain *domain_get_from(uint16_t id); /* the one with this number, or else the next above; NULL: none */
 void domain_put(struct domain *d);
 struct domain *domain_next(struct domain *d); /* iteration with references: puts d, gets the next; NULL starts/ends */
 void domain_pause(struct domain *d);          /* counted; returns when no vCPU runs (not the caller's own) */
 void domain_unpause(struct domain *d);
+/* The toolstack's pauses, which it can see and must match: a new domain has one. 0; -EOVERFLOW too many; -EINVAL none left. */
+int domain_control_pause(struct domain *d);
+int domain_control_unpause(struct domain *d);
 void domain_shutdown(struct domain *d, uint32_t reason);
+void domain_resume(struct domain *d); /* undoes a shutdown: its vCPUs go on where they were */
 /* The guest's own fault: logs the reason once, stops the domain with SHUTDOWN_crash; never returns
  * control to that guest. Safe anywhere in a hypercall or trap: the caller goes on and returns. */
 void domain_crash(struct domain *d, const char *fmt, ...) __printf(2, 3);
 int domain_destroy(struct domain *d); /* 0, -ERESTART */
+void domain_frames_gone(void); /* a domain has lost its last frame: if it is dead it can go. Any locks may be held */
 #define for_each_vcpu(d, v, i)                                                                                         \
     for (unsigned i = 0; i < (d)->max_vcpus; i++)                                                                      \
         if (((v) = (d)->vcpus[i]) != NULL)
@@ -187,6 +203,10 @@ int vcpu_register_info(struct vcpu *v, mfn_t mfn, unsigned offset);
 void vcpu_runstate_copy(struct vcpu *v); /* to the guest's area; v is current, in kernel mode */
 /* 0, -ENOENT, -EEXIST...: VCPUOP_initialise, _up, _down */
 int vcpu_initialise(struct vcpu *v, const struct vcpu_guest_context *ctxt);
+/* The same for the toolstack, while the domain is paused. A vCPU that has a context takes a new one only with the roots, GDT
+ * and LDT that it has: -EOPNOTSUPP (a guest that was saved goes on). 0, -EINVAL, -ENOMEM, -EBUSY, -ERESTART. */
+int vcpu_set_context(struct vcpu *v, const struct vcpu_guest_context *ctxt);
+bool vcpu_is_initialising(struct vcpu *v); /* somebody is giving it a context; of a dying domain: once false, always */
 int vcpu_up(struct vcpu *v);
 int vcpu_down(struct vcpu *v);
 

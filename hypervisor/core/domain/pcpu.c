@@ -5,6 +5,7 @@
  * lost.
  */
 #include "core/domain/domain.h"
+#include "core/event/event.h"
 #include "core/sched/task.h"
 
 struct pcpu *pcpus[MAX_CPUS];
@@ -32,6 +33,8 @@ void pcpu_do_work(void)
         timers_run();
     if (take_work(c, PCPU_WORK_TASK))
         tasks_run();
+    if ((c->work & PCPU_WORK_TEXT) && take_work(c, PCPU_WORK_TEXT))
+        evtchn_raise_global_virq(VIRQ_CON_RING);
     if (take_work(c, PCPU_WORK_SCHED))
         sched_run();
 }

@@ -14,6 +14,7 @@
 #include "core/event/event.h"
 #include "core/lib/fail.h"
 #include "core/lib/string.h"
+#include "core/mem/alloc.h"
 #include "core/mem/mmu.h"
 #include "core/mem/type.h"
 #include "core/time/vcpu_timer.h"
@@ -105,41 +106,88 @@ static int take_roots(struct vcpu *v, const struct vcpu_guest_context *ctxt)
     return rc;
 }
 
-static int claim_initialising(struct vcpu *v)
+/* Who has the claim is alone in giving the vCPU a context; teardown waits for it. */
+static int claim_initialising(struct vcpu *v, bool anew)
 {
     int rc = 0;
 
     spin_lock(&v->domain->domctl_lock);
-    if (v->initialised)
+    if (v->initialised != anew)
         rc = -EEXIST;
-    else if (v->initialising)
+    else if (v->initialising || __atomic_load_n(&v->domain->dying, __ATOMIC_SEQ_CST))
         rc = -EBUSY;
     else
         v->initialising = true;
     spin_unlock(&v->domain->domctl_lock);
-    return rc;
+    return rc ? fail(rc) : 0;
+}
+
+/* A vCPU without a table for user mode can only be in its kernel, whatever the flag says. */
+static void end_initialising(struct vcpu *v, const struct vcpu_guest_context *ctxt, int rc)
+{
+    spin_lock(&v->domain->domctl_lock);
+    v->initialising = false;
+    if (!rc) {
+        v->in_kernel = (ctxt->flags & VGCF_in_kernel) || mfn_eq(v->user_l4, INVALID_MFN);
+        v->initialised = true;
+    }
+    spin_unlock(&v->domain->domctl_lock);
+}
+
+bool vcpu_is_initialising(struct vcpu *v)
+{
+    bool is;
+
+    spin_lock(&v->domain->domctl_lock);
+    is = v->initialising;
+    spin_unlock(&v->domain->domctl_lock);
+    return is;
 }
 
 int vcpu_initialise(struct vcpu *v, const struct vcpu_guest_context *ctxt)
 {
-    int rc = claim_initialising(v);
+    int rc = claim_initialising(v, false);
 
     if (rc)
-        return fail(rc);
+        return rc;
     rc = take_roots(v, ctxt);
     if (!rc)
         rc = hw_vcpu_set_context(v, ctxt);
-
-    spin_lock(&v->domain->domctl_lock);
-    v->initialising = false;
-    if (!rc) {
-        v->in_kernel = true;
-        v->initialised = true;
-    }
-    spin_unlock(&v->domain->domctl_lock);
+    end_initialising(v, ctxt, rc);
     if (!rc && (ctxt->flags & VGCF_online))
         rc = vcpu_up(v);
     return rc;
+}
+
+static bool same_tables(const struct vcpu_guest_context *a, const struct vcpu_guest_context *b)
+{
+    return a->ctrlreg[3] == b->ctrlreg[3] && a->ctrlreg[1] == b->ctrlreg[1] && a->ldt_base == b->ldt_base &&
+           a->ldt_ents == b->ldt_ents && a->gdt_ents == b->gdt_ents &&
+           !memcmp(a->gdt_frames, b->gdt_frames, DIV_ROUND_UP(a->gdt_ents, 512) * sizeof(a->gdt_frames[0]));
+}
+
+static int replace_context(struct vcpu *v, const struct vcpu_guest_context *ctxt)
+{
+    struct vcpu_guest_context *now = heap_alloc(sizeof(*now));
+    int rc = now ? claim_initialising(v, true) : fail(-ENOMEM);
+
+    if (!rc) {
+        hw_vcpu_get_context(v, now);
+        rc = same_tables(now, ctxt) ? hw_vcpu_set_context(v, ctxt) : fail(-EOPNOTSUPP);
+        end_initialising(v, ctxt, rc);
+    }
+    heap_free(now);
+    if (rc)
+        return rc;
+    if (ctxt->flags & VGCF_online)
+        return vcpu_up(v);
+    __atomic_fetch_or(&v->pause_flags, VPF_DOWN, __ATOMIC_SEQ_CST); /* the domain is paused: it runs nowhere */
+    return 0;
+}
+
+int vcpu_set_context(struct vcpu *v, const struct vcpu_guest_context *ctxt)
+{
+    return __atomic_load_n(&v->initialised, __ATOMIC_ACQUIRE) ? replace_context(v, ctxt) : vcpu_initialise(v, ctxt);
 }
 
 int vcpu_up(struct vcpu *v)

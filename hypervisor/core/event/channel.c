@@ -440,6 +440,8 @@ int evtchn_close(struct domain *d, uint32_t port)
 
             put[0] = c->remote;
             put[1] = far->remote;
+            if (__atomic_load_n(&d->dying, __ATOMIC_RELAXED))
+                evtchn_set_pending(c->remote, far);                 /* whoever is there looks, and finds it unbound */
             evtchn_assign(far, EVTCHNSTAT_unbound, 0, NULL, d->id); /* before its peer goes: E2 */
         } else if (c->state == EVTCHNSTAT_virq) {
             evtchn_unbind_virq(d, c);

@@ -14,6 +14,8 @@ struct frame;
 int grant_table_create(struct domain *d, unsigned max_frames, unsigned max_maptrack_frames);
 /* Releases all that the domain has mapped of others (dying; no vCPU of it runs). 0 or -ERESTART. */
 int grant_release_mappings(struct domain *d);
+/* Dying: gives up the shared frames, which are never written from then on. Uses of its entries go on until they end. */
+void grant_table_close(struct domain *d);
 void grant_table_destroy(struct domain *d);
 unsigned grant_frames_count(struct domain *d);
 unsigned grant_frames_max(struct domain *d);

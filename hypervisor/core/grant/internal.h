@@ -19,7 +19,7 @@ struct grant_active {
 
 struct grant_frame {
     mfn_t mfn;
-    struct grant_entry_v1 *shared; /* the guest's to write at any time */
+    struct grant_entry_v1 *shared; /* the guest's to write at any time; [G] NULL once given up */
     struct grant_active *active;
 };
 
@@ -42,6 +42,7 @@ struct grant_table {
     unsigned frames_max;        /* [I] */
     unsigned frames_mask;       /* [I] slots of frames[] - 1: a power of two, at least frames_max */
     unsigned frames_count;      /* [G] to raise, with release; read by anybody */
+    bool closed;                /* [G] its domain is dying: the frames are given up */
     struct grant_frame *frames; /* [I] once counted */
 
     struct spinlock maptrack_lock;

@@ -62,15 +62,38 @@ int grant_table_create(struct domain *d, unsigned max_frames, unsigned max_maptr
     return rc;
 }
 
+void grant_table_close(struct domain *d)
+{
+    struct grant_table *t = d->grants;
+
+    for (unsigned i = 0;; i++) {
+        mfn_t mfn = INVALID_MFN;
+        bool more;
+
+        spin_lock(&t->lock);
+        t->closed = true;
+        more = i < t->frames_count;
+        if (more && t->frames[i].shared) {
+            mfn = t->frames[i].mfn;
+            t->frames[i].mfn = INVALID_MFN;
+            t->frames[i].shared = NULL;
+        }
+        spin_unlock(&t->lock);
+        if (!more)
+            return;
+        if (!mfn_eq(mfn, INVALID_MFN))
+            shared_frame_free(mfn);
+    }
+}
+
 /* No use of the domain's entries is left: each holds a reference on it. */
 void grant_table_destroy(struct domain *d)
 {
     struct grant_table *t = d->grants;
 
-    for (unsigned i = 0; i < t->frames_count; i++) {
-        shared_frame_free(t->frames[i].mfn);
+    grant_table_close(d);
+    for (unsigned i = 0; i < t->frames_count; i++)
         heap_free(t->frames[i].active);
-    }
     maptrack_destroy(t);
     heap_free(t->frames);
     heap_free(t);
@@ -107,7 +130,7 @@ static int add_frame(struct domain *d, unsigned wanted)
         return fail(-ENOMEM);
     }
     spin_lock(&t->lock);
-    if (t->frames_count < wanted) {
+    if (t->frames_count < wanted && !t->closed) {
         t->frames[t->frames_count] = (struct grant_frame){mfn, hw_frame_va(mfn), active};
         __atomic_store_n(&t->frames_count, t->frames_count + 1, __ATOMIC_RELEASE);
         used = true;
@@ -117,7 +140,7 @@ static int add_frame(struct domain *d, unsigned wanted)
         shared_frame_free(mfn);
         heap_free(active);
     }
-    return 0;
+    return t->closed ? fail(-EINVAL) : 0;
 }
 
 int grant_table_grow(struct domain *d, unsigned frames)
@@ -184,7 +207,7 @@ static int16_t pin(struct grant_table *t, uint32_t ref, uint16_t grantee, bool w
         return GNTST_bad_gntref;
     f = &t->frames[slot & t->frames_mask]; /* the mask keeps a mispredicted check inside the array */
     spin_lock(&t->lock);
-    status = mark_entry((uint32_t *)(void *)&f->shared[i], grantee, write);
+    status = f->shared ? mark_entry((uint32_t *)(void *)&f->shared[i], grantee, write) : GNTST_bad_domain;
     if (status == GNTST_okay) {
         *mfn = MFN(__atomic_load_n(&f->shared[i].frame, __ATOMIC_ACQUIRE));
         if (write)
@@ -212,7 +235,7 @@ static void unpin(struct grant_table *t, uint32_t ref, bool write)
         gone |= GTF_writing;
     if (!a->writers && !a->readers)
         gone |= GTF_reading;
-    if (gone)
+    if (gone && f->shared)
         __atomic_fetch_and(&f->shared[ref % ENTRIES_PER_FRAME].flags, (uint16_t)~gone, __ATOMIC_SEQ_CST);
     spin_unlock(&t->lock);
 }

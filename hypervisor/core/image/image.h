@@ -76,3 +76,5 @@ struct xen_notes {
     char guest_os[32], guest_version[32], xen_version[32];
 };
 int notes_parse(const struct elf_image *elf, struct xen_notes *out, const char **why);
+/* A kernel that tells what it supports must support being Domain 0, to become it. */
+int notes_check_dom0(const struct xen_notes *x, const char **why);

@@ -2,8 +2,7 @@
 /*
  * The ELF notes named "Xen" in which a kernel says how it wants to be started. Hostile input: see image.h.
  *
- * Required features (the FEATURES string) that we do not know are refused; a kernel that tells what it supports must support
- * being Domain 0.
+ * Required features (the FEATURES string) that we do not know are refused.
  */
 #include "core/image/image.h"
 #include "core/lib/fail.h"
@@ -184,8 +183,6 @@ static int check_notes(const struct elf_image *elf, const struct xen_notes *x, c
         return bad(why, "has no Xen ELF notes for a PV start: it was built without PV support");
     if (strcmp(x->xen_version, "xen-3.0"))
         return bad(why, "is for another version of the Xen interface than xen-3.0");
-    if (x->has_supported_features && !(x->supported_features >> XENFEAT_dom0 & 1))
-        return bad(why, "was built without support for being Domain 0");
     if (x->virt_base % PAGE_SIZE || x->paddr_offset > elf->paddr_first || first < x->virt_base ||
         !guest_range_ok(x->virt_base, first - x->virt_base + size))
         return bad(why, "wants to be at addresses that it cannot have");
@@ -218,4 +215,11 @@ int notes_parse(const struct elf_image *elf, struct xen_notes *out, const char *
             return rc;
     }
     return check_notes(elf, out, why);
+}
+
+int notes_check_dom0(const struct xen_notes *x, const char **why)
+{
+    if (x->has_supported_features && !(x->supported_features >> XENFEAT_dom0 & 1))
+        return bad(why, "was built without support for being Domain 0");
+    return 0;
 }

@@ -8,7 +8,8 @@
  * than the caller named. Changed on the way in: US is set (the guest's kernel runs in ring 3), G is cleared (a root load
  * must flush everything), RW is cleared for I/O frames that the domain may only read.
  * Non-present entries are the guest's own and not looked at.
- * DOMID_XEN (the hypervisor's own frames, read-only) is not offered: -EPERM.
+ * Of the hypervisor's own frames, those with FR_SHARED (the machine-to-physical table) may be mapped read-only as DOMID_XEN's by
+ * domains that the caller has found to be privileged; others are -EPERM.
  *
  * Locks: the memory lock around the rangesets of I/O frames, nothing else.
  */
@@ -88,7 +89,8 @@ static int ram_get(struct frame *f, uint16_t owner, bool writable)
 }
 
 /* Domain 0 may name others' frames in its own tables without saying whose they are: tables with such entries are pinned
- * again, and their entries' flags changed. */
+ * again, and their entries' flags changed. For others a table that is typed anew maps nothing of others any more: their rights are
+ * single grants, and which entry is whose grant's is not known. (Linux unmaps grants before it unpins.) */
 static bool may_map_anyway(struct domain *d, uint16_t owner)
 {
     struct domain *o;
@@ -104,6 +106,16 @@ static bool may_map_anyway(struct domain *d, uint16_t owner)
     return ok;
 }
 
+/* A table with such an entry may be pinned again: then nobody says whose frame it is. */
+static int hypervisor_entry_get(struct domain *d, struct frame *f, pte_t e, uint16_t target_owner)
+{
+    bool named = target_owner == FRAME_OWNER_HYPERVISOR || (target_owner == d->id && d->is_privileged);
+
+    if (!named || (e & PTE_RW) || !(refs_load(f) & FR_SHARED))
+        return fail(-EPERM);
+    return frame_get(f) ? 0 : fail(-EBUSY);
+}
+
 static int ram_entry_get(struct domain *d, pte_t e, uint16_t target_owner)
 {
     struct frame *f = frame_of(pte_mfn(e));
@@ -115,7 +127,9 @@ static int ram_entry_get(struct domain *d, pte_t e, uint16_t target_owner)
         if (!d->is_hardware) /* caches that disagree are a danger to other users of the memory */
             return fail(-EPERM);
     }
-    if (owner == FRAME_OWNER_HYPERVISOR || !owner_is_domain(target_owner))
+    if (owner == FRAME_OWNER_HYPERVISOR)
+        return hypervisor_entry_get(d, f, e, target_owner);
+    if (!owner_is_domain(target_owner))
         return fail(-EPERM);
     if (unlikely(owner != target_owner) && target_owner == d->id && may_map_anyway(d, owner))
         target_owner = owner;

@@ -5,6 +5,7 @@
  */
 #include "core/mem/refs.h"
 #include "core/mem/alloc.h"
+#include "core/domain/domain.h"
 #include "hw/hw.h"
 
 /* Frames with this owner, free ones excluded. Counted by number and not in struct domain: a frame may outlive that. */
@@ -52,20 +53,26 @@ void frame_assign(struct frame *f, uint16_t owner, uint64_t refs)
 
     ASSERT(frame_owner(f) == FRAME_OWNER_HYPERVISOR && (old & FR_COUNTS_MASK) == 1);
     ASSERT(owner_is_domain(owner) && (refs & FR_COUNTS_MASK));
-    __atomic_fetch_add(&owned[owner], 1, __ATOMIC_RELAXED);
+    frames_assigned(owner, 1);
     __atomic_store_n(&f->refs, refs | FR_DIRTY, __ATOMIC_RELEASE);
     frame_set_owner_stamp(f, owner, 0);
 }
 
-/* From the allocator, when the frame is free again. */
-void frame_unassign(struct frame *f)
+void frames_assigned(uint16_t owner, uint64_t count)
 {
-    uint16_t owner = frame_owner(f);
+    __atomic_fetch_add(&owned[owner], (uint32_t)count, __ATOMIC_RELAXED);
+}
 
-    if (owner_is_domain(owner)) {
-        uint32_t left = __atomic_sub_fetch(&owned[owner], 1, __ATOMIC_RELAXED);
-        ASSERT(left != UINT32_MAX);
-    }
+void frames_unassigned(uint16_t owner, uint64_t count)
+{
+    uint32_t before;
+
+    if (!owner_is_domain(owner))
+        return;
+    before = __atomic_fetch_sub(&owned[owner], (uint32_t)count, __ATOMIC_SEQ_CST);
+    ASSERT(before >= count);
+    if (before == count)
+        domain_frames_gone();
 }
 
 uint32_t frames_owned(uint16_t domid)

@@ -11,7 +11,7 @@
  *   56     alloc   one plain reference is held by the owner's page list; dropping it frees the frame when the
  *                  last user has gone; test-and-cleared, so that it is dropped once
  *   55     shared  memory of the hypervisor that its owner may map (shared_info, grant frames): not counted as
- *                  the domain's RAM, for ever of type writable
+ *                  the domain's RAM, for ever of type writable. With owner HYPERVISOR: Domain 0 may map it read-only
  *   54     dirty   contents must be cleared before another domain may see them; always set in a domain's frames
  *   53..30 type count    24 bits
  *   29     fell    of type writable: the type count has come down, but not to 0, since the bit was last clear (T8 in type.h)
@@ -88,7 +88,9 @@ void frame_assign(struct frame *f, uint16_t owner, uint64_t refs);
 /* How many frames carry the domid, those that only others' references keep alive included. The number of a domain may
  * not be used again before this is 0. */
 uint32_t frames_owned(uint16_t domid);
-void frame_unassign(struct frame *f); /* the allocator's half */
+/* The books of that: frames that have got the owner, and (from the allocator) that are free again. */
+void frames_assigned(uint16_t owner, uint64_t count);
+void frames_unassigned(uint16_t owner, uint64_t count);
 /* Test-and-clear of FR_ALLOC: 0 and the caller has the allocation's plain reference to put. -EINVAL another's frame or
  * not allocated; -EBUSY pinned, or a page table in transition (a parked table must be found on the page list). */
 int frame_clear_alloc(struct frame *f, uint16_t owner);

@@ -41,6 +41,8 @@ void mmu_put_l1(struct frame *l1);
 
 int mmu_pin(struct domain *d, mfn_t mfn, unsigned level); /* level 1..4 */
 int mmu_unpin(struct domain *d, mfn_t mfn);
+/* What a frame of the domain's RAM is now: FT_L1..FT_L4 of a valid page table, else FT_NONE; *pinned. -EINVAL: it is none. */
+int mmu_frame_kind(struct domain *d, mfn_t mfn, bool *pinned);
 /* New kernel / user root of the current vCPU. INVALID_MFN for no user root. */
 int mmu_set_kernel_root(struct vcpu *v, mfn_t l4);
 int mmu_set_user_root(struct vcpu *v, mfn_t l4);

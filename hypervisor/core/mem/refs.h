@@ -48,6 +48,12 @@ static inline void frame_set_stamp(struct frame *f, uint64_t stamp)
 {
     frame_set_owner_stamp(f, frame_owner(f), stamp);
 }
+/* The record of a frame that becomes free: whoever brought its counts to 0 has it alone. */
+static inline void frame_disown(struct frame *f)
+{
+    __atomic_store_n(&f->refs, 0, __ATOMIC_RELAXED);
+    frame_set_owner_stamp(f, FRAME_OWNER_NONE, 0);
+}
 static inline bool owner_is_domain(uint16_t owner)
 {
     return owner < 0x7ff0; /* DOMID_FIRST_RESERVED */

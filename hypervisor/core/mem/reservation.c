@@ -13,17 +13,6 @@
 
 /* ---- The page list; memory_lock held ---- */
 
-static void link_frame(struct domain *d, struct frame *f)
-{
-    uint32_t mfn = (uint32_t)frame_mfn(f).n;
-
-    f->prev = 0;
-    f->next = d->page_list;
-    if (d->page_list)
-        frame_of(MFN(d->page_list))->prev = mfn;
-    d->page_list = mfn;
-}
-
 static void unlink_frame(struct domain *d, struct frame *f)
 {
     if (f->prev)
@@ -35,15 +24,25 @@ static void unlink_frame(struct domain *d, struct frame *f)
     f->next = f->prev = 0;
 }
 
-/* Makes frames that the hypervisor holds (plain count 1) the domain's. */
+/* Makes frames that are the hypervisor's or the caller's alone the domain's: in front of the list, in their order. The owner is
+ * stored last: only then can others take references. */
 static void take_over(struct domain *d, mfn_t mfn, uint64_t count)
 {
-    for (uint64_t i = count; i--;) { /* from the end: the list begins with the lowest */
-        struct frame *f = frame_of(mfn_add(mfn, i));
+    uint32_t first = (uint32_t)mfn.n, last = (uint32_t)(first + count - 1), behind = d->page_list;
+    struct frame *f = frame_of(mfn);
 
-        link_frame(d, f);
-        frame_assign(f, d->id, FR_ALLOC | FR_DIRTY | 1);
+    frames_assigned(d->id, count);
+    for (uint32_t m = first; m <= last; m++, f++) {
+        f->next = m + 1;
+        f->prev = m - 1;
+        __atomic_store_n(&f->refs, FR_ALLOC | FR_DIRTY | 1, __ATOMIC_RELAXED);
+        frame_set_owner_stamp(f, d->id, 0);
     }
+    frame_of(MFN(first))->prev = 0;
+    frame_of(MFN(last))->next = behind;
+    if (behind)
+        frame_of(MFN(behind))->prev = last;
+    d->page_list = first;
 }
 
 /* ---- Getting ---- */
@@ -60,7 +59,7 @@ static bool may_grow(struct domain *d, uint64_t count)
 mfn_t reservation_add(struct domain *d, unsigned order, unsigned address_bits, bool keep_contents)
 {
     uint64_t count = 1UL << order;
-    bool ok;
+    bool ok, dirty;
     mfn_t m;
 
     if (order > ORDER_MAX)
@@ -73,9 +72,12 @@ mfn_t reservation_add(struct domain *d, unsigned order, unsigned address_bits, b
     if (!ok)
         return INVALID_MFN;
 
-    m = alloc_frames(order, address_bits);
-    if (!mfn_eq(m, INVALID_MFN) && !keep_contents)
-        alloc_clear(m, order);
+    m = alloc_block(order, address_bits, &d->pages_claimed, &dirty);
+    if (!mfn_eq(m, INVALID_MFN) && dirty && !keep_contents) {
+        for (uint64_t i = 0; i < count; i++)
+            hw_clear_frame(mfn_add(m, i));
+        dirty = false;
+    }
 
     spin_lock(&d->memory_lock);
     ok = !mfn_eq(m, INVALID_MFN) && !__atomic_load_n(&d->dying, __ATOMIC_SEQ_CST);
@@ -87,8 +89,23 @@ mfn_t reservation_add(struct domain *d, unsigned order, unsigned address_bits, b
     if (ok)
         return m;
     if (!mfn_eq(m, INVALID_MFN))
-        free_frames(m, order);
+        alloc_block_back(m, order, dirty);
     return INVALID_MFN;
+}
+
+int reservation_claim(struct domain *d, uint64_t pages)
+{
+    int rc = 0;
+
+    spin_lock(&d->memory_lock);
+    if (__atomic_load_n(&d->dying, __ATOMIC_SEQ_CST) && pages)
+        rc = -EINVAL;
+    else if (pages && pages < d->pages_count)
+        rc = -EINVAL;
+    else if (!alloc_claim(&d->pages_claimed, pages ? pages - d->pages_count : 0))
+        rc = -ENOMEM;
+    spin_unlock(&d->memory_lock);
+    return rc ? fail(rc) : 0;
 }
 
 void reservation_adopt(struct domain *d, mfn_t mfn, uint64_t count)
@@ -120,6 +137,62 @@ int reservation_drop(struct domain *d, mfn_t mfn)
     return 0;
 }
 
+/* The frame becomes free but for telling the allocator, if the allocation is its only reference: from there on both counts are
+ * 0, and nobody can get one (F1, F4). */
+static bool take_away(struct domain *d, uint64_t mfn)
+{
+    struct frame *f = frame_of(MFN(mfn));
+    uint64_t old;
+
+    if (!mfn_valid(MFN(mfn)))
+        return false;
+    old = refs_load(f);
+    do {
+        if (frame_owner(f) != d->id || !(old & FR_ALLOC) || (old & (FR_PINNED | FR_SHARED)) ||
+            refs_state(old) != TS_NONE || (old & FR_COUNTS_MASK) != 1)
+            return false;
+    } while (!refs_cas(f, &old, old - FR_ALLOC - 1));
+    return true;
+}
+
+/* The same for a frame on the list, whose owner is known. */
+static inline bool take_listed(struct frame *f)
+{
+    uint64_t old = refs_load(f);
+
+    return (old & ~REFS_TYPE_MASK) == (FR_ALLOC | FR_DIRTY | 1) && refs_cas(f, &old, 0);
+}
+
+uint64_t reservation_drop_run(struct domain *d, uint64_t limit)
+{
+    uint64_t first, end, n = 0, m;
+
+    spin_lock(&d->memory_lock);
+    first = m = d->page_list;
+    end = first + 1;
+    for (; n < limit && m; n++) {
+        struct frame *f = frame_of(MFN(m));
+
+        if ((n && m != end && m + 1 != first) || !take_listed(f))
+            break;
+        if (m < first)
+            first = m;
+        else
+            end = m + 1;
+        hw_m2p_set(MFN(m), M2P_INVALID);
+        m = f->next;
+        frame_disown(f);
+    }
+    d->page_list = (uint32_t)m;
+    if (m)
+        frame_of(MFN(m))->prev = 0;
+    d->pages_count -= n;
+    spin_unlock(&d->memory_lock);
+    if (n)
+        alloc_release_run(MFN(first), n, d->id);
+    return n;
+}
+
 /* ---- Exchanging ---- */
 
 static void free_blocks(const uint64_t *blocks, unsigned count, unsigned order)
@@ -141,24 +214,6 @@ static int alloc_blocks(uint64_t *blocks, unsigned count, unsigned order, unsign
         alloc_clear(m, order);
     }
     return 0;
-}
-
-/* Takes a frame from its owner in one swap, if the allocation is its only reference: from there on both counts are 0, and
- * nobody can get one (F1, F4). */
-static bool take_away(struct domain *d, uint64_t mfn)
-{
-    struct frame *f = frame_of(MFN(mfn));
-    uint64_t old;
-
-    if (!mfn_valid(MFN(mfn)))
-        return false;
-    old = refs_load(f);
-    do {
-        if (frame_owner(f) != d->id || !(old & FR_ALLOC) || (old & (FR_PINNED | FR_SHARED)) ||
-            refs_state(old) != TS_NONE || (old & FR_COUNTS_MASK) != 1)
-            return false;
-    } while (!refs_cas(f, &old, old - FR_ALLOC - 1));
-    return true;
 }
 
 static void give_back(uint64_t mfn)
@@ -201,10 +256,8 @@ int reservation_exchange(struct domain *d, const uint64_t *in, unsigned count, u
         free_blocks(out, blocks, order);
         return fail(-EINVAL);
     }
-    for (unsigned i = 0; i < count; i++) {
-        hw_m2p_set(MFN(in[i]), M2P_INVALID);
+    for (unsigned i = 0; i < count; i++)
         alloc_frame_released(frame_of(MFN(in[i])));
-    }
     return 0;
 }
 

@@ -19,6 +19,12 @@ void reservation_adopt(struct domain *d, mfn_t mfn, uint64_t count);
 /* Drops the allocation of one frame: freed when the last other reference goes; its M2P entry is forgotten at once. 0, -EINVAL
  * not its frame or not allocated, -EBUSY pinned or a page table in transition (what is, must be found on the list). */
 int reservation_drop(struct domain *d, mfn_t mfn);
+/* Drops and frees frames from the front of the page list, as long as each is next to those before and they have no other reference; at
+ * most `limit`. Returns how many. */
+uint64_t reservation_drop_run(struct domain *d, uint64_t limit);
+/* Promises the domain that it will get `pages` frames in all, those that it has included; 0: no promise any more. What it gets
+ * from then on comes out of that. 0; -EINVAL it has more, or is dying; -ENOMEM there is not so much unclaimed memory. */
+int reservation_claim(struct domain *d, uint64_t pages);
 /* Exchanges the frames in[0..count) (mfns, with no reference but their allocation) for blocks of 2^order frames, cleared,
  * their first mfns in out[0..count >> order). 0; or nothing has happened: -ENOMEM, -EINVAL a frame that cannot be given. */
 int reservation_exchange(struct domain *d, const uint64_t *in, unsigned count, uint64_t *out, unsigned order,

@@ -83,6 +83,19 @@ int mmu_unpin(struct domain *d, mfn_t mfn)
     return type_unpin(frame_of(mfn), d->id);
 }
 
+int mmu_frame_kind(struct domain *d, mfn_t mfn, bool *pinned)
+{
+    uint64_t refs;
+
+    if (!mfn_valid(mfn) || frame_owner(frame_of(mfn)) != d->id)
+        return -EINVAL;
+    refs = refs_load(frame_of(mfn));
+    if (!(refs & FR_ALLOC))
+        return -EINVAL;
+    *pinned = refs & FR_PINNED;
+    return type_is_table(refs_type(refs)) && refs_state(refs) == TS_VALID ? (int)refs_type(refs) : FT_NONE;
+}
+
 /* ---- Roots ---- */
 
 static int root_get(struct vcpu *v, mfn_t l4)

@@ -294,6 +294,19 @@ static struct vcpu *choose(struct pcpu *c, struct vcpu *prev, uint64_t now)
     return next;
 }
 
+uint64_t sched_idle_ns(unsigned cpu)
+{
+    struct sched_cpu *s = &pcpus[cpu]->sched;
+    uint64_t now = hw_now_ns(), ns;
+
+    spin_lock(&s->lock);
+    ns = s->idle_ns;
+    if (pcpus[cpu]->current == pcpus[cpu]->idle && now > s->idle_since_ns)
+        ns += now - s->idle_since_ns;
+    spin_unlock(&s->lock);
+    return ns;
+}
+
 /* Under the lock: the two change places in the books. */
 static void take_over(struct pcpu *c, struct vcpu *prev, struct vcpu *next, uint64_t now)
 {
@@ -306,6 +319,10 @@ static void take_over(struct pcpu *c, struct vcpu *prev, struct vcpu *next, uint
         vcpu_runstate_change(prev, runnable ? RUNSTATE_runnable : vcpu_idle_runstate(prev), now);
         __atomic_store_n(&c->sched.holds, prev, __ATOMIC_RELAXED);
     }
+    if (prev == c->idle)
+        c->sched.idle_ns += now - c->sched.idle_since_ns;
+    if (next == c->idle)
+        c->sched.idle_since_ns = now;
     if (next != c->idle) {
         next->sched.on_cpu = true;
         __atomic_store_n(&next->running, true, __ATOMIC_SEQ_CST);

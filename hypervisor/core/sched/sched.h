@@ -56,17 +56,19 @@ struct sched_cpu {
     struct list queue[SCHED_CLASSES];
     unsigned waiting[SCHED_CLASSES]; /* lengths; read by others without the lock */
     uint64_t slice_end_ns;
-    struct timer slice_timer; /* raises PCPU_WORK_SCHED */
-    struct vcpu *holds;       /* [a] what this CPU works on without the lock: it must not be freed meanwhile */
+    struct timer slice_timer;        /* raises PCPU_WORK_SCHED */
+    uint64_t idle_ns, idle_since_ns; /* [S] time without a vCPU up to the last one; when it last went idle */
+    struct vcpu *holds;              /* [a] what this CPU works on without the lock: it must not be freed meanwhile */
 };
 
 void sched_init(void);               /* after pcpus are known; options sched=, sched_slice_us */
 void sched_cpu_init(struct pcpu *c); /* a CPU comes up; creates nothing but its queue */
 int sched_vcpu_init(struct vcpu *v); /* chooses a first CPU */
 void sched_vcpu_remove(struct vcpu *v);
-void sched_wake(struct vcpu *v);  /* became runnable: queue it, preempt a lower one */
-void sched_sleep(struct vcpu *v); /* became not runnable: take it off; its CPU is told if it runs */
-void sched_block_current(void);   /* SCHEDOP_block: clears the upcall mask, sleeps unless an event is pending */
+uint64_t sched_idle_ns(unsigned cpu); /* how long this online CPU has had nothing to run so far */
+void sched_wake(struct vcpu *v);      /* became runnable: queue it, preempt a lower one */
+void sched_sleep(struct vcpu *v);     /* became not runnable: take it off; its CPU is told if it runs */
+void sched_block_current(void);       /* SCHEDOP_block: clears the upcall mask, sleeps unless an event is pending */
 void sched_yield_current(void);
 /* Chooses what this CPU runs next and switches (hw_context_switch). From pcpu_do_work only. */
 void sched_run(void);

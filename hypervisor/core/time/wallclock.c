@@ -12,13 +12,16 @@ static uint64_t utc_ns_at_boot;
 
 void wallclock_publish(struct domain *d)
 {
-    struct shared_info *s = d->shared_info;
+    struct shared_info *s;
     uint64_t seconds;
     uint32_t version;
 
-    if (!s)
-        return;
     spin_lock(&clock_lock);
+    s = d->shared_info;
+    if (!s) {
+        spin_unlock(&clock_lock);
+        return;
+    }
     seconds = utc_ns_at_boot / SEC + (uint64_t)d->time_offset_s;
     version = (__atomic_load_n(&s->wc_version, __ATOMIC_RELAXED) | 1) + 2;
     __atomic_store_n(&s->wc_version, version, __ATOMIC_RELAXED);
@@ -28,6 +31,13 @@ void wallclock_publish(struct domain *d)
     __atomic_store_n(&s->wc_nsec, (uint32_t)(utc_ns_at_boot % SEC), __ATOMIC_RELAXED);
     __atomic_thread_fence(__ATOMIC_SEQ_CST);
     __atomic_store_n(&s->wc_version, version + 1, __ATOMIC_RELAXED);
+    spin_unlock(&clock_lock);
+}
+
+void wallclock_forget(struct domain *d)
+{
+    spin_lock(&clock_lock);
+    d->shared_info = NULL;
     spin_unlock(&clock_lock);
 }
 

@@ -41,6 +41,8 @@ void conring_write(const char *s, size_t n)
     hw_console_write(s, n);
     if (locked)
         spin_unlock(&console_lock);
+    if (domain0) /* told where no lock is held: whoever prints may hold any */
+        pcpu_raise(this_cpu()->id, PCPU_WORK_TEXT);
 }
 
 bool conring_is_locked(void)
@@ -66,7 +68,7 @@ size_t conring_read(char *buf, size_t size, bool clear, bool incremental, uint32
         buf[i] = ring[(from + i) % RING_SIZE];
     *index = from + (uint32_t)n;
     if (clear)
-        consumed = produced;
+        consumed = *index;
     if (locked)
         spin_unlock(&console_lock);
     return n;

@@ -39,16 +39,21 @@ void key_register(char key, const char *help, void (*fn)(void))
     keys[(unsigned char)key & 127].fn = fn;
 }
 
-static bool run_key(void *arg)
+void key_run(char c)
 {
-    unsigned k = (unsigned char)key_wanted & 127;
+    unsigned k = (unsigned char)c & 127;
 
     if (keys[k].fn) {
-        print_raw("(HV) key '%c': %s\n", key_wanted, keys[k].help);
+        print_raw("(HV) key '%c': %s\n", c, keys[k].help);
         keys[k].fn();
     } else {
         print_raw("(HV) key %u does nothing; 'h' lists the keys\n", k);
     }
+}
+
+static bool run_key_wanted(void *arg)
+{
+    key_run(key_wanted);
     return false;
 }
 
@@ -176,7 +181,7 @@ static void key_reboot(void)
 
 void keys_init(void)
 {
-    task_init(&key_task, run_key, NULL);
+    task_init(&key_task, run_key_wanted, NULL);
     key_register('h', "list the keys", key_help);
     key_register('d', "domains and vCPUs", key_domains);
     key_register('e', "event channels", key_events);

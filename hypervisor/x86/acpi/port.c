@@ -3,6 +3,7 @@
 #include "hw/hw.h"
 #include "x86/acpi/acpi.h"
 #include "x86/cpu/cpu.h"
+#include "x86/cpu/topology.h"
 
 bool hw_cpu_info(unsigned cpu, struct hw_cpu_info *info)
 {
@@ -10,6 +11,7 @@ bool hw_cpu_info(unsigned cpu, struct hw_cpu_info *info)
         return false;
     info->apic_id = x86_cpu_of(pcpus[cpu])->apic_id;
     info->acpi_id = x86_cpu_of(pcpus[cpu])->acpi_id;
+    cpu_place(info->apic_id, &info->core, &info->socket);
     info->online = cpumask_test(&cpus_online, cpu);
     return true;
 }

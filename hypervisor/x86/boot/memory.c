@@ -219,6 +219,16 @@ static void init_records(const struct phys_range *free, unsigned free_count)
     }
 }
 
+/* Domain 0's tools may map the machine-to-physical table. */
+static void share_m2p(void)
+{
+    mfn_t piece;
+
+    for (unsigned i = 0; !mfn_eq(piece = hw_m2p_piece(i), INVALID_MFN); i++)
+        for (uint64_t n = 0; piece.n && n < PAGE_2M / PAGE_SIZE; n++)
+            frame_of(mfn_add(piece, n))->refs |= FR_SHARED;
+}
+
 void memory_init(void)
 {
     const struct phys_range *free;
@@ -233,6 +243,7 @@ void memory_init(void)
     build_frame_table();
     free = early_finish(&free_count);
     init_records(free, free_count);
+    share_m2p();
     for (unsigned i = 0; i < ram_count; i++)
         total += ram[i].end - ram[i].start;
     for (unsigned i = 0; i < free_count; i++) {

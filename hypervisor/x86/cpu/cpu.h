@@ -65,6 +65,7 @@ struct cpu_features {
     unsigned xsave_size;
 };
 extern struct cpu_features cpu_features;
+void cpu_policies_init(void); /* policy.c: from the features, what hw_cpu_policy() gives */
 
 /* special instructions */
 static inline uint64_t rdmsr(uint32_t msr)

@@ -17,11 +17,13 @@
 #include "x86/cpu/percpu.h"
 #include "x86/pv/pv.h"
 #include "x86/trap/trap.h"
+#include <xen/domctl.h>
 
 #define MSR_PRED_CMD 0x49
 #define CR4_GUEST    ((1UL << 2) | (1UL << 3)) /* TSD, DE */
 #define DR6_INITIAL  0xffff0ff0UL
 #define DR7_INITIAL  0x400UL
+#define STUB_SIZE    32 /* of the hypercall page */
 #define VM_ASSIST_OK                                                                                                   \
     ((1u << VMASST_TYPE_4gb_segments) | (1u << VMASST_TYPE_writable_pagetables) |                                      \
      (1u << VMASST_TYPE_pae_extended_cr3) | (1u << VMASST_TYPE_architectural_iopl) |                                   \
@@ -164,7 +166,7 @@ void hw_domain_free(struct domain *d)
 
 int hw_domain_init(struct domain *d)
 {
-    return cpu_policy_create(d);
+    return 0;
 }
 
 void hw_domain_destroy(struct domain *d)
@@ -172,7 +174,6 @@ void hw_domain_destroy(struct domain *d)
     for (unsigned i = 0; i < MAX_CPUS; i++)
         if (last_domain[i] == d)
             last_domain[i] = NULL; /* its address may be another's soon */
-    cpu_policy_destroy(d);
 }
 
 struct vcpu *hw_vcpu_alloc(struct domain *d, unsigned id)
@@ -288,6 +289,7 @@ void hw_vcpu_get_context(struct vcpu *v, struct vcpu_guest_context *ctxt)
     memset(ctxt, 0, sizeof(*ctxt));
     memcpy(&ctxt->user_regs, &pv->regs, sizeof(pv->regs));
     ctxt->user_regs.error_code = ctxt->user_regs.entry_vector = 0;
+    ctxt->user_regs.rflags |= (uint64_t)pv->iopl << 12;
     ctxt->user_regs.ds = pv->ds;
     ctxt->user_regs.es = pv->es;
     ctxt->user_regs.fs = pv->fs;
@@ -314,4 +316,44 @@ void hw_vcpu_get_context(struct vcpu *v, struct vcpu_guest_context *ctxt)
                   (pv->syscall.mask_events ? VGCF_syscall_disables_events : 0) |
                   (__atomic_load_n(&v->pause_flags, __ATOMIC_RELAXED) & VPF_DOWN ? 0 : VGCF_online);
     fpu_get_context(v, ctxt);
+}
+
+int hw_vcpu_set_ext_context(struct vcpu *v, const struct xen_domctl_ext_vcpucontext *ctxt)
+{
+    struct pv_vcpu *pv = pv_of(v);
+
+    if (!va_canonical(ctxt->syscall32_callback_eip) || !va_canonical(ctxt->sysenter_callback_eip))
+        return fail(-EINVAL);
+    pv->syscall32 = (struct pv_callback){ctxt->syscall32_callback_eip, ctxt->syscall32_disables_events};
+    pv->sysenter = (struct pv_callback){ctxt->sysenter_callback_eip, ctxt->sysenter_disables_events};
+    return 0;
+}
+
+void hw_vcpu_get_ext_context(struct vcpu *v, struct xen_domctl_ext_vcpucontext *ctxt)
+{
+    const struct pv_vcpu *pv = pv_of(v);
+
+    ctxt->syscall32_callback_eip = pv->syscall32.entry;
+    ctxt->sysenter_callback_eip = pv->sysenter.entry;
+    ctxt->syscall32_callback_cs = ctxt->sysenter_callback_cs = FLAT_CS64;
+    ctxt->syscall32_disables_events = pv->syscall32.mask_events;
+    ctxt->sysenter_disables_events = pv->sysenter.mask_events;
+}
+
+/* One stub for each hypercall: slot n makes call n. Kernels of before the inline hypercalls call through it. */
+void hw_fill_hypercall_page(void *page)
+{
+    /* push rcx; push r11; mov n, eax; syscall; pop r11; pop rcx; ret */
+    static const uint8_t stub[] = {0x51, 0x41, 0x53, 0xb8, 0, 0, 0, 0, 0x0f, 0x05, 0x41, 0x5b, 0x59, 0xc3};
+    /* push rcx; push r11; push rax; mov n, eax; syscall */
+    static const uint8_t iret[] = {0x51, 0x41, 0x53, 0x50, 0xb8, __HYPERVISOR_iret, 0, 0, 0, 0x0f, 0x05};
+    uint8_t *code = page;
+
+    memset(page, 0xcc, PAGE_SIZE);
+    for (unsigned n = 0; n < PAGE_SIZE / STUB_SIZE; n++, code += STUB_SIZE) {
+        memcpy(code, stub, sizeof(stub));
+        code[4] = (uint8_t)n;
+        if (n == __HYPERVISOR_iret)
+            memcpy(code, iret, sizeof(iret));
+    }
 }

@@ -156,13 +156,18 @@ void fpu_set_ts(struct vcpu *v, bool ts)
         clts();
 }
 
-bool fpu_set_xcr0(struct vcpu *v, uint64_t value)
+static bool xcr0_ok(uint64_t value)
 {
-    if (!cpu_features.xsave || !(value & XCR0_X87) || (value & ~cpu_features.xcr0_mask))
+    if (!(value & XCR0_X87) || (value & ~cpu_features.xcr0_mask))
         return false;
     if ((value & XCR0_AVX) && !(value & XCR0_SSE))
         return false;
-    if ((value & XCR0_AVX512) && ((value & XCR0_AVX512) != XCR0_AVX512 || !(value & XCR0_AVX)))
+    return !(value & XCR0_AVX512) || ((value & XCR0_AVX512) == XCR0_AVX512 && (value & XCR0_AVX));
+}
+
+bool fpu_set_xcr0(struct vcpu *v, uint64_t value)
+{
+    if (!cpu_features.xsave || !xcr0_ok(value))
         return false;
     pv_of(v)->xcr0 = value;
     xsetbv(value);
@@ -198,6 +203,56 @@ void fpu_get_context(struct vcpu *v, struct vcpu_guest_context *ctxt)
     if (!(present & XCR0_SSE))
         memset(ctxt->fpu_ctxt.x + 160, 0, 256);
     ctxt->flags |= VGCF_I387_VALID;
+}
+
+/* ---- The state as the tools keep it: two words of features, then the area ---- */
+
+struct xstate_head {
+    uint64_t xcr0, xcr0_ever;
+};
+
+size_t hw_xstate_size(uint64_t *mask)
+{
+    *mask = cpu_features.xsave ? cpu_features.xcr0_mask : 0;
+    return cpu_features.xsave ? sizeof(struct xstate_head) + area_size() : 0;
+}
+
+void hw_vcpu_get_xstate(struct vcpu *v, void *buf)
+{
+    const struct pv_vcpu *pv = pv_of(v);
+    struct xstate_head head = {pv->xcr0, cpu_features.xcr0_mask};
+
+    memcpy(buf, &head, sizeof(head));
+    memcpy((uint8_t *)buf + sizeof(head), pv->xsave, area_size());
+}
+
+/* XRSTOR faults on features that are not there, the compacted form, and anything else in the header. */
+static bool area_ok(const uint8_t *area)
+{
+    static const uint64_t none[6];
+    uint64_t header[8];
+
+    memcpy(header, area + XSAVE_HEADER, sizeof(header));
+    return !(header[0] & ~cpu_features.xcr0_mask) && !header[1] && !memcmp(header + 2, none, sizeof(none));
+}
+
+int hw_vcpu_set_xstate(struct vcpu *v, const void *buf, size_t size)
+{
+    const uint8_t *from = (const uint8_t *)buf + sizeof(struct xstate_head);
+    struct pv_vcpu *pv = pv_of(v);
+    struct xstate_head head;
+    uint8_t *area = pv->xsave;
+
+    if (!cpu_features.xsave || size < sizeof(head) + XSAVE_MIN || size > sizeof(head) + area_size())
+        return fail(-EINVAL);
+    memcpy(&head, buf, sizeof(head));
+    if (!xcr0_ok(head.xcr0) || (head.xcr0_ever & ~cpu_features.xcr0_mask) || !area_ok(from))
+        return fail(-EINVAL);
+    memset(area, 0, area_size());
+    memcpy(area, from, size - sizeof(head));
+    *(uint32_t *)(area + FX_MXCSR) &= mxcsr_mask;
+    pv->xcr0 = head.xcr0;
+    return 0;
 }
 
 HYPERCALL_HANDLER(fpu_taskswitch)

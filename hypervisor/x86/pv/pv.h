@@ -52,7 +52,6 @@ struct pv_vcpu {
 };
 struct pv_domain {
     struct domain core;         /* first */
-    struct cpu_policy *policy;  /* x86/pv/cpuid.c */
     struct frame *pirq_eoi_map; /* PHYSDEVOP_pirq_eoi_gmfn: shared bitmap, with a writable reference; NULL */
     uint16_t *pirq_irq;         /* irq of each pirq (x86/irq) */
     uint32_t pci_cf8;           /* the domain's latched configuration address */
@@ -120,8 +119,6 @@ uint32_t pv_port_in(struct domain *d, uint16_t port, unsigned bytes); /* permiss
 void pv_port_out(struct domain *d, uint16_t port, unsigned bytes, uint32_t value);
 /* ---- x86/pv/cpuid.c, msr.c ---- */
 void pv_cpuid(struct vcpu *v, uint32_t leaf, uint32_t subleaf, uint32_t out[4]);
-int cpu_policy_create(struct domain *d);
-void cpu_policy_destroy(struct domain *d);
 bool pv_rdmsr(struct vcpu *v, uint32_t msr, uint64_t *value); /* false: #GP */
 bool pv_wrmsr(struct vcpu *v, uint32_t msr, uint64_t value);
 /* ---- x86/pv/descriptor.c: GDT and LDT ---- */

@@ -110,6 +110,11 @@ uint64_t tsc_khz(void)
     return tsc_hz / 1000;
 }
 
+uint32_t hw_tsc_khz(void)
+{
+    return (uint32_t)tsc_khz();
+}
+
 void udelay(unsigned us)
 {
     /* Before calibration: as for a fast processor. */

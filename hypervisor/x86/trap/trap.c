@@ -5,6 +5,7 @@
  */
 #include "core/domain/domain.h"
 #include "core/lib/print.h"
+#include "core/mem/alloc.h"
 #include "hypercall/hypercall.h"
 #include "x86/cpu/cpu.h"
 #include "x86/pv/pv.h"
@@ -112,7 +113,8 @@ struct regs *prepare_return(void)
             pcpu_do_work();
         v = c->current;
         if (unlikely(v == c->idle)) {
-            idle_wait(c);
+            if (!scrub_idle())
+                idle_wait(c);
             continue;
         }
         if (unlikely(pv_of(v)->areas_stale) && v->in_kernel)

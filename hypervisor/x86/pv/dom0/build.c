@@ -15,8 +15,6 @@
 
 #define GRANT_FRAMES    64
 #define MAPTRACK_FRAMES 1024
-#define HYPERCALL_IRET  23
-#define STUB_SIZE       32
 
 /* The kernel's file, unpacked: in the module itself, or in a buffer of its own */
 struct kernel_file {
@@ -92,14 +90,19 @@ static void plan(struct dom0_build *b, const struct kernel_file *file)
 {
     uint64_t coming =
         file->buffer ? DIV_ROUND_UP(file->elf.size, PAGE_SIZE) : 0; /* frames free by then, or Domain 0's */
-    struct dom0_plan_input in = {&b->elf, &b->notes, b->initrd ? b->initrd->size : 0, 0};
+    struct pv_plan_input in = {
+        .paddr_first = b->elf.paddr_first,
+        .paddr_end = b->elf.paddr_end,
+        .notes = &b->notes,
+        .initrd_size = b->initrd ? b->initrd->size : 0,
+    };
     const char *why = "";
     int rc;
 
     b->adopt_initrd = can_adopt_initrd(b);
     coming += module_pages(b->kernel) + (b->initrd ? module_pages(b->initrd) : 0);
     in.nr_pages = dom0_choose_pages(coming);
-    rc = dom0_plan(&in, &b->layout, &why);
+    rc = pv_plan(&in, &b->layout, &why);
     if (rc == -ENOMEM)
         boot_fail(
             "too little memory: Domain 0 would get %lu MiB, its kernel and initrd need %lu MiB to start: %lu MiB are "
@@ -135,7 +138,7 @@ static void create(struct dom0_build *b, const struct boot_info *boot)
 
 static void load_kernel(const struct dom0_build *b)
 {
-    const struct dom0_layout *l = &b->layout;
+    const struct pv_layout *l = &b->layout;
 
     dom0_clear(b, l->v_start, l->kernel_start - l->v_start);
     for (unsigned i = 0; i < b->elf.segments_count; i++) {
@@ -149,30 +152,19 @@ static void load_kernel(const struct dom0_build *b)
     dom0_clear(b, l->kernel_end, l->v_end - l->kernel_end);
 }
 
-/* Where the kernel wants it, one stub for each hypercall: slot n makes call n. Older kernels call through it. */
 static void write_hypercall_page(const struct dom0_build *b)
 {
-    /* push rcx; push r11; mov n, eax; syscall; pop r11; pop rcx; ret */
-    static const uint8_t stub[] = {0x51, 0x41, 0x53, 0xb8, 0, 0, 0, 0, 0x0f, 0x05, 0x41, 0x5b, 0x59, 0xc3};
-    /* push rcx; push r11; push rax; mov n, eax; syscall */
-    static const uint8_t iret[] = {0x51, 0x41, 0x53, 0x50, 0xb8, HYPERCALL_IRET, 0, 0, 0, 0x0f, 0x05};
-    uint8_t code[STUB_SIZE];
+    static uint8_t page[PAGE_SIZE];
 
     if (!b->notes.has_hypercall_page)
         return;
-    for (unsigned n = 0; n < PAGE_SIZE / STUB_SIZE; n++) {
-        memset(code, 0xcc, sizeof(code));
-        memcpy(code, stub, sizeof(stub));
-        code[4] = (uint8_t)n;
-        if (n == HYPERCALL_IRET)
-            memcpy(code, iret, sizeof(iret));
-        dom0_copy_in(b, b->notes.hypercall_page + n * STUB_SIZE, code, sizeof(code));
-    }
+    hw_fill_hypercall_page(page);
+    dom0_copy_in(b, b->notes.hypercall_page, page, sizeof(page));
 }
 
 static void place_initrd(struct dom0_build *b)
 {
-    const struct dom0_layout *l = &b->layout;
+    const struct pv_layout *l = &b->layout;
     const uint8_t *data;
     uint64_t run;
 
@@ -241,7 +233,7 @@ void dom0_build(const struct boot_info *boot)
     find_modules(boot, &b);
     file = unpack_kernel(b.kernel);
     unpacked = rdtsc();
-    if (elf_parse(file.elf, &b.elf, &why) || notes_parse(&b.elf, &b.notes, &why))
+    if (elf_parse(file.elf, &b.elf, &why) || notes_parse(&b.elf, &b.notes, &why) || notes_check_dom0(&b.notes, &why))
         kernel_unusable(b.kernel, why);
     create(&b, boot);
     plan(&b, &file);

@@ -1,42 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Building Domain 0, once, on the boot CPU, before any guest runs: what the files of this directory share.
- *
- * Physical frames of Domain 0 (PFNs), in order:
- *
- *   0                boot window: mapped at VIRT_BASE, page by page: kernel, [initrd], [frame list], start_info, page tables,
- *                    boot stack, spare
- *   window_pages     initrd, if the kernel takes it unmapped (note MOD_START_PFN)
- *   first_p2m_pfn    frame list, if the kernel has an address of its own for it (note INIT_P2M), then its page tables
- *   rest_pfn         all else: up to nr_pages
+ * Building Domain 0, once, on the boot CPU, before any guest runs: what the files of this directory share. Where its physical
+ * frames (PFNs) lie: core/image/layout.h.
  */
 #pragma once
 #include "core/domain/domain.h"
-#include "core/image/image.h"
+#include "core/image/layout.h"
 #include "x86/boot/boot.h"
-
-/* layout.c: addresses are the guest's, linear; no hardware, no memory of its own */
-struct dom0_layout {
-    uint64_t nr_pages;
-    uint64_t v_start, v_end; /* boot window */
-    uint64_t kernel_start, kernel_end;
-    uint64_t initrd_va; /* 0: not mapped */
-    uint64_t p2m_va, p2m_pages;
-    bool p2m_apart;      /* not in the window */
-    uint64_t p2m_tables; /* page tables for it, when apart; without the L4 */
-    uint64_t start_info_va, stack_va;
-    uint64_t tables_va, tables; /* the window's, the L4 first */
-    uint64_t window_pages, initrd_pfn, initrd_pages, first_p2m_pfn, p2m_frames, rest_pfn;
-};
-struct dom0_plan_input {
-    const struct elf_image *elf;
-    const struct xen_notes *notes;
-    uint64_t initrd_size; /* bytes; 0: none */
-    uint64_t nr_pages;
-};
-/* 0, or -ENOEXEC with *why completing "the kernel module ...": the kernel wants what cannot be; -ENOMEM: nr_pages is less
- * than l->rest_pfn, which is what is needed. */
-int dom0_plan(const struct dom0_plan_input *in, struct dom0_layout *l, const char **why);
 
 /* memory.c: how much memory, options dom0_mem and dom0_max_vcpus; getting it; PFN to machine frame */
 struct dom0_chunk {
@@ -48,7 +18,7 @@ struct dom0_build {
     struct domain *d;
     struct elf_image elf;
     struct xen_notes notes;
-    struct dom0_layout layout;
+    struct pv_layout layout;
     const struct boot_module *kernel, *initrd; /* initrd: NULL none */
     bool adopt_initrd;                         /* its frames become Domain 0's as they are */
     struct dom0_chunk chunks[DOM0_CHUNKS_MAX]; /* PFNs below rest_pfn */

@@ -16,7 +16,7 @@
 /* The list's page for this PFN's entry */
 static uint64_t *list_page(const struct dom0_build *b, uint64_t pfn)
 {
-    const struct dom0_layout *l = &b->layout;
+    const struct pv_layout *l = &b->layout;
     uint64_t first = l->p2m_apart ? l->first_p2m_pfn : (l->p2m_va - l->v_start) / PAGE_SIZE;
 
     return dom0_pfn_va(b, first + pfn / PER_PAGE, NULL);
@@ -44,7 +44,7 @@ static void end_list(const struct dom0_build *b)
 
 void dom0_fill_p2m(struct dom0_build *b)
 {
-    struct dom0_layout *l = &b->layout;
+    struct pv_layout *l = &b->layout;
     uint64_t pfn = l->rest_pfn;
     unsigned order = ORDER_MAX;
 

@@ -46,7 +46,7 @@ static pte_t *l1_entry(struct table_pool *pool, mfn_t l4, uint64_t va)
 
 static void map_window(const struct dom0_build *b, struct table_pool *pool, mfn_t l4)
 {
-    const struct dom0_layout *l = &b->layout;
+    const struct pv_layout *l = &b->layout;
     uint64_t tables_end = l->tables_va + l->tables * PAGE_SIZE;
     pte_t *e = NULL;
 
@@ -63,7 +63,7 @@ static void map_window(const struct dom0_build *b, struct table_pool *pool, mfn_
 
 static void map_list(const struct dom0_build *b, struct table_pool *pool, mfn_t l4)
 {
-    const struct dom0_layout *l = &b->layout;
+    const struct pv_layout *l = &b->layout;
 
     for (uint64_t i = 0; i < l->p2m_pages; i++)
         *l1_entry(pool, l4, l->p2m_va + i * PAGE_SIZE) = pte_make(dom0_mfn_of(b, l->first_p2m_pfn + i), PAGE_FLAGS);
@@ -72,7 +72,7 @@ static void map_list(const struct dom0_build *b, struct table_pool *pool, mfn_t 
 
 mfn_t dom0_build_tables(struct dom0_build *b)
 {
-    const struct dom0_layout *l = &b->layout;
+    const struct pv_layout *l = &b->layout;
     uint64_t first = (l->tables_va - l->v_start) / PAGE_SIZE;
     struct table_pool window = {b, first, first + l->tables};
     mfn_t l4 = new_table(&window);

@@ -56,7 +56,7 @@ static void command_line(const struct dom0_build *b, const struct boot_info *boo
 
 void dom0_write_start_info(const struct dom0_build *b, const struct boot_info *boot)
 {
-    const struct dom0_layout *l = &b->layout;
+    const struct pv_layout *l = &b->layout;
     struct start_info *si = dom0_pfn_va(b, (l->start_info_va - l->v_start) / PAGE_SIZE, NULL);
 
     memset(si, 0, PAGE_SIZE);

@@ -10,6 +10,7 @@
 #include <setjmp.h>
 #include "core/domain/domain.h"
 #include "core/lib/fail.h"
+#include <xen/domctl.h>
 
 #define HOST_FRAMES    16384 /* 64 MiB: the usual size */
 #define HOST_IO_FRAMES 8     /* the last ones, and frame 0, are no RAM: owner FRAME_OWNER_IO */
@@ -84,7 +85,9 @@ struct host_vcpu {
     unsigned results_set;
     bool areas_stale;                   /* switched to in user mode: its run-state area is owed */
     struct vcpu_guest_context *context; /* hw_vcpu_set_context; NULL: none yet */
-    uint64_t ldt_base, io_bitmap;       /* hw_set_ldt, hw_set_iobitmap, hw_set_iopl */
+    struct xen_domctl_ext_vcpucontext ext_context;
+    uint8_t xstate[832];          /* hw_vcpu_set_xstate */
+    uint64_t ldt_base, io_bitmap; /* hw_set_ldt, hw_set_iobitmap, hw_set_iopl */
     unsigned ldt_entries, io_bitmap_ports, iopl;
 };
 static inline struct host_vcpu *host_vcpu_of(struct vcpu *v)

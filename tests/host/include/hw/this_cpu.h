@@ -39,7 +39,10 @@ static inline mfn_t frame_mfn(const struct frame *f)
 {
     return MFN((uint64_t)(f - hw_frames));
 }
+extern void (*host_m2p_hook)(mfn_t m); /* called before the entry changes */
 static inline void hw_m2p_set(mfn_t m, uint64_t pfn)
 {
+    if (host_m2p_hook)
+        host_m2p_hook(m);
     hw_m2p[m.n] = pfn;
 }

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Where everything of Domain 0 lies when it starts: the ABI's order (dom0.h). Pure arithmetic on checked input: the kernel's
+ * Where everything of a PV domain lies when it starts: the ABI's order (layout.h). Pure arithmetic on checked input: the kernel's
  * notes have passed notes_parse(), so that the kernel itself lies below the end of the address space with no overflow.
  */
+#include "core/image/layout.h"
 #include "core/lib/fail.h"
 #include "core/lib/string.h"
 #include "core/mem/pte.h"
-#include "x86/pv/dom0/dom0.h"
 
 #define WINDOW_ALIGN (4 * MIB)
 #define SPARE_MIN    (512 * KIB) /* behind the boot stack */
@@ -16,21 +16,14 @@ static uint64_t pages_of(uint64_t bytes)
     return DIV_ROUND_UP(bytes, PAGE_SIZE);
 }
 
-/* Tables of `level` that map [start, end) */
-static uint64_t tables_at(uint64_t start, uint64_t end, unsigned level)
-{
-    unsigned shift = PAGE_SHIFT + 9 * level;
-    return ((end - 1) >> shift) - (start >> shift) + 1;
-}
-
 static uint64_t tables_below_l4(uint64_t start, uint64_t end)
 {
-    return tables_at(start, end, 1) + tables_at(start, end, 2) + tables_at(start, end, 3);
+    return pv_tables_at(start, end, 1) + pv_tables_at(start, end, 2) + pv_tables_at(start, end, 3);
 }
 
 /* The tables lie in the window that they map: the more tables, the larger it is. A window that goes beyond the end of the
  * address space ends before it starts. */
-static void place_tables(struct dom0_layout *l)
+static void place_tables(struct pv_layout *l)
 {
     for (l->tables = 4;; l->tables++) {
         l->stack_va = l->tables_va + l->tables * PAGE_SIZE;
@@ -47,7 +40,7 @@ static uint64_t place(uint64_t *at, uint64_t bytes)
     return va;
 }
 
-static int check_p2m_apart(const struct dom0_layout *l, const char **why)
+static int check_p2m_apart(const struct pv_layout *l, const char **why)
 {
     uint64_t end = l->p2m_va + l->p2m_pages * PAGE_SIZE;
 
@@ -60,7 +53,7 @@ static int check_p2m_apart(const struct dom0_layout *l, const char **why)
 }
 
 /* PFNs behind the window */
-static void place_pfns(struct dom0_layout *l)
+static void place_pfns(struct pv_layout *l)
 {
     uint64_t p2m_end = l->p2m_va + l->p2m_pages * PAGE_SIZE;
 
@@ -77,7 +70,7 @@ static void place_pfns(struct dom0_layout *l)
     l->rest_pfn = l->first_p2m_pfn + l->p2m_frames;
 }
 
-int dom0_plan(const struct dom0_plan_input *in, struct dom0_layout *l, const char **why)
+int pv_plan(const struct pv_plan_input *in, struct pv_layout *l, const char **why)
 {
     const struct xen_notes *n = in->notes;
     uint64_t at;
@@ -89,8 +82,8 @@ int dom0_plan(const struct dom0_plan_input *in, struct dom0_layout *l, const cha
     l->p2m_apart = n->has_init_p2m;
     l->p2m_va = n->init_p2m;
     l->v_start = n->virt_base;
-    l->kernel_start = in->elf->paddr_first - n->paddr_offset + n->virt_base;
-    l->kernel_end = l->kernel_start + (in->elf->paddr_end - in->elf->paddr_first);
+    l->kernel_start = in->paddr_first - n->paddr_offset + n->virt_base;
+    l->kernel_end = l->kernel_start + (in->paddr_end - in->paddr_first);
 
     at = ROUND_UP(l->kernel_end, PAGE_SIZE);
     if (l->initrd_pages && !n->mod_start_pfn)
@@ -98,6 +91,7 @@ int dom0_plan(const struct dom0_plan_input *in, struct dom0_layout *l, const cha
     if (!l->p2m_apart)
         l->p2m_va = place(&at, l->p2m_pages * PAGE_SIZE);
     l->start_info_va = place(&at, PAGE_SIZE);
+    l->special_va = place(&at, in->special_pages * PAGE_SIZE);
     l->tables_va = at;
     place_tables(l);
     if (l->v_end < l->v_start || !guest_range_ok(l->v_start, l->v_end - l->v_start)) {
