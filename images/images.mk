@@ -37,7 +37,7 @@ $(IMAGES)/dom0/disk.img: images/dom0.sh images/lib.sh
 	$(Q)images/dom0.sh $(IMAGES)/dom0
 
 # Domain 0 with the tools, and the guests that it offers.
-$(IMAGES)/dom0/hospes.img: $(IMAGES)/dom0/disk.img images/install-tools.sh $(TOOLS_ALL) $(TOOLS_FILES)
+$(IMAGES)/dom0/hospes.img: $(IMAGES)/dom0/disk.img images/install-tools.sh images/xend-config.sxp $(TOOLS_ALL) $(TOOLS_FILES)
 	$(Q)images/install-tools.sh $(IMAGES)/dom0/disk.img $(TOOLS) $@
 
 $(IMAGES)/guests.img: images/guests.sh images/tiny.sh images/tiny-init images/udhcpc images/lib.sh $(KERNELS)/.stamp

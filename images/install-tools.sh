@@ -30,6 +30,7 @@ list_commands() {
     find "$tree" -type l | LC_ALL=C sort | while read -r link; do
         echo "symlink /${link#"$tree"/} $(readlink "$link")"
     done
+    printf 'rm /etc/xen/xend-config.sxp\nwrite %s /etc/xen/xend-config.sxp\n' "$(dirname "$0")/xend-config.sxp"
     echo 'mkdir /etc/systemd/system/multi-user.target.wants'
     for service in $services; do
         [ ! -f "$tree/usr/lib/systemd/system/$service" ] ||

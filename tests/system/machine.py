@@ -185,7 +185,8 @@ class Machine:
 
     def console(self):
         """All that the serial line has said so far."""
-        self._logfile.flush()
+        if not self._logfile.closed:
+            self._logfile.flush()
         return re.sub(r"\r*\n+", "\n", self.log.read_text(encoding="utf-8", errors="replace"))
 
     def expect(self, pattern, timeout=60):

@@ -1,12 +1,16 @@
 # SPDX-License-Identifier: MIT
 """Domain 0 boots to a shell and passes a smoke script on every kind of machine that we promise."""
 
+import os
 import re
 import subprocess
+import time
+import warnings
 
+import pexpect
 import pytest
 
-from machine import BUILD, HYPERVISOR, REFERENCE, ROOT, Spec, megabytes
+from machine import BUILD, REFERENCE, ROOT, Spec, megabytes
 from pairs import covering_pairs
 
 # Memory of the machine and the dom0_mem option.
@@ -74,20 +78,43 @@ def check_net(m, web):
 # Quick rounds of the test programs: each has a test with more time of its own.
 PROGRAMS = ["clocks 1", "faults", "ldt", "calls32", "vectors 1", "churn 1"]
 
+# What an rt kernel logs when it has met its own defect with PV page tables (docs/kernels.md): the root that it loads is refused, since it
+# has not pinned it yet. No other kernel does, so a root that we refuse by mistake fails the other machines.
+RT_DEFECT = re.compile(r"call +\d+: op=26 arg=\[[0-9a-f]+\] result=-22")
+RT_TRIES = 5
+
+
+def check_machine(m, blob, web):
+    m.wait_shell(180)
+    if m.spec.kernel == "rt":
+        m.run("dmesg -n 5")  # the defect is to be seen even if it is the end
+    assert m.ok("nproc").strip() == str(m.spec.cpus)
+    check_memory(m)
+    check_disk(m, blob)
+    check_net(m, web)
+    for program in PROGRAMS:
+        m.ok(program, 90)
+    m.check_quiet()
+    m.poweroff()
+
+
+def met_rt_defect(m):
+    """Whether the machine, which has failed, has met the defect of the rt kernels."""
+    return m.spec.kernel == "rt" and RT_DEFECT.search(m.console())
+
 
 @pytest.mark.parametrize("spec", SPECS)
 def test_machine(spec, start, disk, web):
     path, blob = disk
-    with start(spec, disk=path) as m:
-        m.wait_shell(180)
-        assert m.ok("nproc").strip() == str(spec.cpus)
-        check_memory(m)
-        check_disk(m, blob)
-        check_net(m, web)
-        for program in PROGRAMS:
-            m.ok(program, 90)
-        m.check_quiet()
-        m.poweroff()
+    for left in reversed(range(RT_TRIES)):
+        try:
+            with start(spec, disk=path) as m:
+                check_machine(m, blob, web)
+            break
+        except AssertionError:
+            if not left or not met_rt_defect(m):
+                raise
+            warnings.warn(f"{spec}: met the defect of the rt kernels; once more")
     with open(path, "rb") as f:
         f.seek(16 << 20)
         assert f.read(len(blob.data)) == blob.data
@@ -143,18 +170,21 @@ def test_processors(start, cpu):
         m.poweroff()
 
 
-def test_run_target():
-    """`make run`'s own script: Debian to the shell, `poweroff` ends QEMU."""
-    import os
-    import time
-    import pexpect
-    env = dict(os.environ, HYPERVISOR=str(HYPERVISOR), SMP="2", MEM="2G")
+@pytest.mark.parametrize("smp,mem", [("", ""), ("4", "6G")])
+def test_run_target(smp, mem):
+    """`make run`: Debian to the shell, of the size asked for; `poweroff` in it ends QEMU and make."""
+    env = {name: value for name, value in os.environ.items() if not name.startswith(("MAKE", "MFLAGS"))}
+    env.update({name: value for name, value in (("SMP", smp), ("MEM", mem)) if value})
     busy = os.getloadavg()[0] > 1
     begin = time.monotonic()
-    child = pexpect.spawn(str(ROOT / "scripts/run.sh"), env=env, encoding="utf-8", codec_errors="replace", timeout=300)
+    child = pexpect.spawn("make", ["run"], cwd=ROOT, env=env, encoding="utf-8", codec_errors="replace", timeout=300)
     try:
         child.expect("root@hospes:~# ")
         took = time.monotonic() - begin
+        child.send("echo @@$(nproc) $(sed -n 's/^MemTotal: *//p' /proc/meminfo)\r")
+        child.expect(r"@@(\d+) (\d+) kB")
+        assert child.match.group(1) == (smp or "2")
+        assert 0.85 < int(child.match.group(2)) / 1024 / megabytes(mem or "2G") < 1
         child.send("poweroff\r")
         child.expect(pexpect.EOF)
         child.wait()
@@ -162,4 +192,4 @@ def test_run_target():
     finally:
         child.close(force=True)
     # The promise is for an idle machine of two cores.
-    assert took < (240 if busy else 60)
+    assert smp or took < (240 if busy else 60)
