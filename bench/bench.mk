@@ -23,3 +23,13 @@ bench:
 	$(Q)$(MAKE) --no-print-directory all bench-images $(filter $(KERNELS)/newest/%,$(PREPARED))
 	$(Q)$(MAKE) --no-print-directory reference || echo 'bench: no reference to compare with'
 	$(Q)/usr/bin/python3 bench/bench.py
+
+# What people wait for with guests: creating and destroying one, the store.
+$(B)/bench/store: bench/tools/store.c
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CC) -std=gnu17 -O2 -g $(WARN) -Wno-missing-prototypes -o $@ $< -lxenstore
+
+.PHONY: bench-guests
+bench-guests: all $(B)/bench/store
+	$(Q)$(MAKE) --no-print-directory $(IMAGES)/dom0/hospes.img $(IMAGES)/guests.img $(IMAGES)/dom0/vmlinuz.prepared
+	$(Q)PYTHONDONTWRITEBYTECODE=1 /usr/bin/python3 bench/guests.py

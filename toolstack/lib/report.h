@@ -8,7 +8,7 @@
 
 #define REPORT_TEXT_MAX 1024
 
-/* What a script may want to tell apart; also the `kind` of an error of xend's API and, as 1 + value, xm's exit code. */
+/* What a script may want to tell apart; also the `kind` of an error of xend's API and, as it stands, xm's exit code. */
 enum report_kind {
     REPORT_NONE,
     REPORT_FAILED,    /* anything else */

@@ -2,7 +2,7 @@
 /*
  * A guest's configuration: what a file of xm says, checked and typed. The same structure goes to xend as JSON.
  *
- *   text --config_parse--> assignments (file, line, column of each) --guest_config_read--> struct guest_config
+ *   text --lang_parse--> assignments (file, line, column of each) --key_read--> struct guest_config --guest_config_check--> good
  *   struct guest_config --guest_config_to_json--> JSON --guest_config_from_json--> struct guest_config (in xend: not trusted)
  *
  * Whether files, disks and bridges exist is not asked here but when the guest is started (xend) or looked over (xm create -n).
@@ -14,11 +14,14 @@
 #include <jansson.h>
 #include "lib/report.h"
 
-#define GUEST_NAME_MAX   64
-#define GUEST_DISKS_MAX  32
-#define GUEST_VIFS_MAX   16
-#define GUEST_VCPUS_MAX  128
-#define GUEST_STRING_MAX 4096 /* kernel, ramdisk, root, extra: each at most */
+#define GUEST_NAME_MAX       64
+#define GUEST_DISKS_MAX      32
+#define GUEST_VIFS_MAX       16
+#define GUEST_VCPUS_MAX      128
+#define GUEST_MEMORY_MIN_MIB 4
+#define GUEST_MEMORY_MAX_MIB (16u << 20)
+#define GUEST_CPU_WEIGHT     256  /* when it is not given */
+#define GUEST_STRING_MAX     4096 /* kernel, ramdisk, root, extra: each at most */
 
 enum guest_event_action { ACTION_DESTROY, ACTION_RESTART, ACTION_PRESERVE, ACTION_RENAME_RESTART };
 enum guest_builder { BUILDER_LINUX, BUILDER_HVM };
@@ -46,9 +49,10 @@ struct guest_config {
     char uuid[37]; /* "" : to be chosen */
     enum guest_builder builder;
     char *kernel, *ramdisk, *root, *extra; /* NULL: not given */
-    char *bootloader, *bootargs;           /* pygrub and the like: refused with a hint when the guest is started */
-    uint64_t memory_mib, maxmem_mib;       /* maxmem 0: as memory */
-    unsigned vcpus;                        /* at start; maxvcpus >= vcpus */
+    char *network;                   /* Linux's ip= and nfsroot=, made of ip, netmask, dhcp, nfs_server...; NULL */
+    char *bootloader, *bootargs;     /* pygrub and the like: refused with a hint when the guest is started */
+    uint64_t memory_mib, maxmem_mib; /* maxmem 0: as memory */
+    unsigned vcpus;                  /* at start; maxvcpus >= vcpus */
     unsigned maxvcpus;
     char *cpus; /* physical CPUs it may use: "0-3,^2", NULL: all */
     unsigned cpu_weight, cpu_cap;
@@ -76,5 +80,5 @@ json_t *guest_config_to_json(const struct guest_config *c);
 /* Checks everything again: types, ranges, lengths, duplicates. 0; -1. */
 int guest_config_from_json(const json_t *json, struct guest_config *out, struct report *r);
 void guest_config_free(struct guest_config *c);
-/* The guest's kernel command line, as the classic tools made it: root=..., extra. Caller frees. NULL: no memory. */
+/* The guest's kernel command line, as the classic tools made it: root=..., network, extra. Caller frees. NULL: no memory. */
 char *guest_config_cmdline(const struct guest_config *c);

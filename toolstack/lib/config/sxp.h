@@ -19,3 +19,5 @@ void sxp_free(struct sxp *s);
 /* The value of the first (key value) list in s: its second item; NULL none */
 const struct sxp *sxp_child(const struct sxp *s, const char *key);
 const char *sxp_value(const struct sxp *s, const char *key, const char *otherwise);
+/* Prints an atom, in quotes when it needs them. */
+void sxp_print_atom(FILE *out, const char *text);

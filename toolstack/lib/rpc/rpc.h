@@ -13,5 +13,6 @@ struct rpc;
 /* Retries for up to `wait_s` seconds while xend is being started. -1: REPORT_NO_DAEMON, with what to do. */
 int rpc_connect(const char *path, unsigned wait_s, struct rpc **out, struct report *r);
 void rpc_close(struct rpc *c);
-/* Takes over the reference of params (NULL: none). 0 and a new reference in *result; -1: xend's error, its kind and sentence in *r. */
+/* Takes over the reference of params (NULL: none). 0 and a new reference in *result (unless result is NULL); -1: xend's error, its kind and
+ * sentence in *r. */
 int rpc_call(struct rpc *c, const char *method, json_t *params, json_t **result, struct report *r);
