@@ -139,7 +139,8 @@ static uint64_t check_window(uint64_t virt_base, const struct start_info *si)
 
         assert_int_equal(pfn_at(va), (va - virt_base) / PAGE_SIZE);
         if (is_table[mfn - FAKE_FIRST])
-            assert_true(va >= si->pt_base && va < si->pt_base + si->nr_pt_frames * PAGE_SIZE);
+            assert_true((va >= si->pt_base && va < si->pt_base + si->nr_pt_frames * PAGE_SIZE) ||
+                        (pfn_at(va) >= si->first_p2m_pfn && pfn_at(va) < si->first_p2m_pfn + si->nr_p2m_frames));
         else if (va < si->pt_base || va >= si->pt_base + si->nr_pt_frames * PAGE_SIZE)
             assert_true(entry_of(va) & PTE_RW);
         else
@@ -230,10 +231,13 @@ static void check_contents(const uint8_t *elf, uint64_t virt_base, uint64_t end,
     }
     if (ramdisk && !(si->flags & SIF_MOD_START_PFN))
         memcpy(want + (si->mod_start - virt_base), ramdisk, si->mod_len);
+    else if (ramdisk && si->mod_start < (end - virt_base) / PAGE_SIZE) /* squeezed */
+        memcpy(want + si->mod_start * PAGE_SIZE, ramdisk, si->mod_len);
     for (uint64_t va = virt_base; va < end; va += PAGE_SIZE) {
         if (va == fake.context.user_regs.rsi ||
             (va >= si->pt_base && va < si->pt_base + si->nr_pt_frames * PAGE_SIZE) ||
-            (va >= si->mfn_list && va < si->mfn_list + si->nr_pages * 8))
+            (va >= si->mfn_list && va < si->mfn_list + si->nr_pages * 8) ||
+            (pfn_at(va) >= si->first_p2m_pfn && pfn_at(va) < si->first_p2m_pfn + si->nr_p2m_frames))
             continue;
         if (memcmp(at(va), want + (va - virt_base), PAGE_SIZE))
             fail_msg("wrong bytes at %lx", va);
@@ -301,6 +305,8 @@ static void made_kernels(void **state)
     build_made(0, 0, false, 16 * KIB, FAKE_FRAMES / 512);                        /* at address 0; only single frames */
     build_made(0x7fffc00000, 1 * MIB + 64, true, 64 * KIB, 0);                   /* across tables of all levels */
     build_made(0x7fffc00000, 1 * MIB + 64, false, 300 * KIB, 0);
+    build_made(VIRT_BASE, 16 * MIB, true, 21 * KIB, 0); /* ramdisk below the kernel */
+    build_made(VIRT_BASE, 16 * MIB, true, 20 * KIB, 0); /* list at the window's end as well */
 }
 
 static void hypercall_page(void **state)

@@ -356,7 +356,7 @@ static void rights_of_notes(void **state)
 static void layouts(void **state)
 {
     struct xen_notes n = {.virt_base = 0xffffffff80000000UL, .mod_start_pfn = true};
-    struct pv_plan_input in = {16 * MIB, 48 * MIB, &n, 5 * MIB, 65536, 2};
+    struct pv_plan_input in = {16 * MIB, 48 * MIB, &n, 5 * MIB, 65536, 2, false};
     struct pv_layout l;
 
     (void)state;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What every room of xenstored uses: memory that never comes back NULL, messages for people, growable byte buffers and
- * the steps at which tests kill the daemon. Single-threaded: the whole daemon is one loop and has no locks.
+ * What every room of xenstored uses: memory that never comes back NULL, messages for people, growable byte buffers
+ * and the steps at which tests kill the daemon. Single-threaded: the whole daemon is one loop and has no locks.
  */
 #ifndef XENSTORED_BASE_H
 #define XENSTORED_BASE_H
@@ -39,8 +39,8 @@ void buffer_add(struct buffer *b, const void *bytes, uint32_t size);
 void buffer_clear(struct buffer *b, uint32_t keep);
 
 /*
- * A point after which the outside sees something new. Test builds define XENSTORED_STEPS and die at the n-th one; in the
- * daemon it is nothing.
+ * A point after which the outside sees something new. Test builds define XENSTORED_STEPS and die at the n-th one; in
+ * the daemon it is nothing.
  */
 #ifdef XENSTORED_STEPS
 void step(void);

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Connections: what a client over a socket and one over a ring have in common. Who it is, its watches and transactions,
- * its queue of output, its turn.
+ * Connections: what a client over a socket and one over a ring have in common. Who it is, its watches and
+ * transactions, its queue of output, its turn.
  *
- * Service is fair: connections with something to do stand in one line, and a turn makes at most TURN_REQUESTS requests.
- * A client that does not take its output gets no further request served, and its watch events are merged.
+ * Service is fair: connections with something to do stand in one line, and a turn makes at most TURN_REQUESTS
+ * requests. A client that does not take its output gets no further request served, and its watch events are merged.
  * Output leaves the process only in connection_flush_all, after the journal has the effects (main.c, protocol.c).
  */
 #ifndef XENSTORED_CONNECTION_H
@@ -13,7 +13,7 @@
 #include "xenstored/transaction.h"
 #include "xenstored/watch.h"
 
-#define TURN_REQUESTS 8
+#define TURN_REQUESTS 16
 /* No further request is served while this much output waits. */
 #define OUTPUT_HIGH (2 * XENSTORE_PAYLOAD_MAX)
 

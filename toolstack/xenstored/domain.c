@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Domains: introduction, release, death. Invariants: table[id] is the domain of that id or NULL; by_port[port] is the ring
- * bound to that local port or NULL.
+ * Domains: introduction, release, death. Invariants: table[id] is the domain of that id or NULL; by_port[port] is
+ * the ring bound to that local port or NULL.
  */
 #include "xenstored/domain.h"
 #include "xenstored/persist.h"
@@ -104,7 +104,10 @@ static void tell_shutdown(struct domain *domain)
     protocol_finish();
 }
 
-/* Marks in alive the domains that the hypervisor has, under the same handle and not dying; tells of their shutdown. */
+/*
+ * Marks in alive the domains that the hypervisor has, under the same handle and not dying; tells of their
+ * shutdown.
+ */
 static bool look_who_lives(uint8_t *alive)
 {
     static struct hv_domain list[LIST_AT_ONCE];

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Domains: who was introduced, which ring and port it has, whom it serves, and what becomes of it. One is known from its
- * introduction until it is gone; RELEASE only takes the ring away.
+ * Domains: who was introduced, which ring and port it has, whom it serves, and what becomes of it. One is known from
+ * its introduction until it is gone; RELEASE only takes the ring away.
  */
 #ifndef XENSTORED_DOMAIN_H
 #define XENSTORED_DOMAIN_H
@@ -23,7 +23,10 @@ struct domain {
 TAILQ_HEAD(domains, domain);
 extern struct domains domains;
 
-/* Opens the hypervisor, takes up the rings read back from the journal, and Domain 0's. False: there is no hypervisor. */
+/*
+ * Opens the hypervisor, takes up the rings read back from the journal, and Domain 0's. False: there is no
+ * hypervisor.
+ */
 bool domain_start(void);
 /* The source of events for the main loop: pending ports. */
 void domain_events(void);

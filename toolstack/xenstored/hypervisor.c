@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* The port to the hypervisor, with Xen's stable libraries: event channels, grants, and one hypercall that lists domains. */
+/*
+ * The port to the hypervisor, with Xen's stable libraries: event channels, grants, and one hypercall that lists
+ * domains.
+ */
 #define __XEN_TOOLS__             1
 #define __XEN_INTERFACE_VERSION__ 0x00040e00
 #include "xenstored/hypervisor.h"

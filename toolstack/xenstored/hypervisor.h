@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The port to the hypervisor: all that xenstored asks of it. hypervisor.c does it with Xen's stable libraries; tests link
- * a stand-in (tests/tools/xenstored/sim.c). Errors are negative errno values.
+ * The port to the hypervisor: all that xenstored asks of it. hypervisor.c does it with Xen's stable libraries; tests
+ * link a stand-in (tests/tools/xenstored/sim.c). Errors are negative errno values.
  */
 #ifndef XENSTORED_HYPERVISOR_H
 #define XENSTORED_HYPERVISOR_H
@@ -20,7 +20,10 @@ void hv_unmask(unsigned port);
 /* The port of the interrupt that tells of domains that shut down or died. */
 unsigned hv_death_port(void);
 
-/* The ring page of a domain: grant reference 1 of a guest; of Domain 0, what its kernel has set aside. NULL: errno says. */
+/*
+ * The ring page of a domain: grant reference 1 of a guest; of Domain 0, what its kernel has set aside. NULL: errno
+ * says.
+ */
 struct xenstore_domain_interface *hv_map_ring(unsigned domid);
 void hv_unmap_ring(unsigned domid, struct xenstore_domain_interface *page);
 /* The port at which Domain 0's kernel waits for xenstored. */

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* The journal's file: format, mapping, growth, replacement by a snapshot. What the items mean is persist.c's affair. */
+/*
+ * The journal's file: format, mapping, growth, replacement by a snapshot. What the items mean is persist.c's
+ * affair.
+ */
 #include "xenstored/journal.h"
 
 #include <errno.h>

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The journal: a file of records that says what the daemon knows, mapped into its memory. A record is complete or absent:
- * its header (length and checksum) is written last, in one store. The file outlives the process as page cache, also if
- * that is killed between two instructions; it is on a tmpfs (/run), since nothing in it outlives the machine's boot.
+ * The journal: a file of records that says what the daemon knows, mapped into its memory. A record is complete or
+ * absent: its header (length and checksum) is written last, in one store. The file outlives the process as page
+ * cache, also if that is killed between two instructions; it is on a tmpfs (/run), since nothing in it outlives the
+ * machine's boot.
  *
  * Use: items are added to the record in preparation; journal_commit makes it part of the file. Only then may effects
  * leave the process. When the file is full or has grown to several times what it says, it is written anew as a
@@ -22,7 +23,10 @@ struct journal_item {
     uint32_t len; /* of the body */
 };
 
-/* Calls play for each item of an existing journal of this boot, in order. True: there was one. Dies if it cannot be read. */
+/*
+ * Calls play for each item of an existing journal of this boot, in order. True: there was one. Dies if it cannot
+ * be read.
+ */
 bool journal_replay(const char *dir, void (*play)(const struct journal_item *item, const char *body));
 /* Starts a new file with what snapshot adds. Dies if that cannot be done: then nothing would be safe. */
 void journal_start(const char *dir, void (*snapshot)(void));

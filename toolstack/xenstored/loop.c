@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The event loop. One round: take what is ready, give every connection in line a turn, free what died. A removed source is
- * struck from the events already taken, so it may be freed at once.
+ * The event loop. One round: take what is ready, give every connection in line a turn, free what died. A removed
+ * source is struck from the events already taken, so it may be freed at once.
  */
 #include "xenstored/loop.h"
 #include "xenstored/connection.h"

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* The event loop: descriptors and what is called when they are ready. Level-triggered epoll(7): the fewest instructions. */
+/*
+ * The event loop: descriptors and what is called when they are ready, with epoll(7) itself: the fewest
+ * instructions.
+ */
 #ifndef XENSTORED_LOOP_H
 #define XENSTORED_LOOP_H
 

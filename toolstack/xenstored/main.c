@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* xenstored: the store of Domain 0 and its guests. Options, start, end. What happens in between: protocol.c, loop.c. */
+/*
+ * xenstored: the store of Domain 0 and its guests. Options, start, end. What happens in between: protocol.c,
+ * loop.c.
+ */
 #include "xenstored/domain.h"
 #include "xenstored/journal.h"
 #include "xenstored/loop.h"
@@ -10,6 +13,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <getopt.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -133,6 +137,17 @@ static void raise_limits(void)
     setrlimit(RLIMIT_NOFILE, &limit);
 }
 
+/*
+ * A client writes a request in three pieces. As a batch process the daemon does not interrupt it after the first on
+ * the same CPU, but runs when the client waits for the reply: one wake for each request.
+ */
+static void be_patient(void)
+{
+    struct sched_param param = {0};
+
+    sched_setscheduler(0, SCHED_BATCH, &param);
+}
+
 static void make_dir(const char *dir)
 {
     if (mkdir(dir, 0755) && errno != EEXIST)
@@ -238,6 +253,7 @@ int main(int argc, char **argv)
     make_dir(socket_dir);
     make_dir(state_dir);
     raise_limits();
+    be_patient();
     loop_init();
     catch_signals();
     load();

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Paths. The character set and the lengths are those of Xen's docs/misc/xenstore.txt and io/xs_wire.h: letters, digits
- * and -/_@; no doubled and no trailing slash.
+ * Paths. The character set and the lengths are those of Xen's docs/misc/xenstore.txt and io/xs_wire.h: letters,
+ * digits and -/_@; no doubled and no trailing slash.
  */
 #include "xenstored/path.h"
 

@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Permissions of nodes. The first entry names the owner, and its access is that of every domain that is not listed; the
- * owner and Domain 0 may do all. Lists are immutable and shared by the nodes that inherited them.
- * Invariant: an entry set before its domain died is void (an id that is used again gains nothing); a void owner is
- * Domain 0.
+ * Permissions of nodes. The first entry names the owner, and its access is that of every domain that is not listed;
+ * the owner and Domain 0 may do all. Lists are immutable and shared by the nodes that inherited them. Invariant: an
+ * entry set before its domain died is void (an id that is used again gains nothing); a void owner is Domain 0.
  */
 #ifndef XENSTORED_PERMS_H
 #define XENSTORED_PERMS_H
@@ -48,7 +47,10 @@ unsigned perms_owner(const struct perms *perms);
 /* Whether the domain, or the one it serves, is the owner. Domain 0 always is. */
 bool perms_owned_by(const struct perms *perms, const struct subject *who);
 bool perms_allow(const struct perms *perms, const struct subject *who, enum access want);
-/* What a node that who makes below a node with these permissions gets: the same, but what a guest makes is its own. */
+/*
+ * What a node that who makes below a node with these permissions gets: the same, but what a guest makes is its
+ * own.
+ */
 struct perms *perms_inherit(struct perms *parent, const struct subject *who);
 
 #endif

@@ -164,7 +164,10 @@ void persist_transaction(const struct connection *conn, uint32_t id, bool open)
         journal_add(open ? ITEM_OPEN : ITEM_CLOSED, conn->who.domid, &id, sizeof(id), NULL, 0);
 }
 
-/* The whole of a ring. Output that was sent in part begins at the message's first byte, so that replay finds its length. */
+/*
+ * The whole of a ring. Output that was sent in part begins at the message's first byte, so that replay finds its
+ * length.
+ */
 static void snapshot_ring(const struct ring *ring)
 {
     const struct connection *conn = &ring->conn;

@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What the journal's items mean: each change of the state as a record, the whole state as a snapshot, and both read back.
+ * What the journal's items mean: each change of the state as a record, the whole state as a snapshot, and both read
+ * back.
  *
  * Of clients on sockets nothing is kept: they see the end of the connection and connect anew. Of rings all is kept:
- * watches, ids of open transactions (doomed after a restart), requests taken in part, and output not yet in the ring.
+ * watches, ids of open transactions (doomed after a restart), requests taken in part, and output not yet in the
+ * ring.
  */
 #ifndef XENSTORED_PERSIST_H
 #define XENSTORED_PERSIST_H

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The wire protocol (Xen's docs/misc/xenstore.txt, io/xs_wire.h): one table names every request, its handler, and who may
- * make it. A handler checks, makes one call, and leaves its reply here; what follows from success (events) happens after
- * the reply has been queued.
+ * The wire protocol (Xen's docs/misc/xenstore.txt, io/xs_wire.h): one table names every request, its handler, and
+ * who may make it. A handler checks, makes one call, and leaves its reply here; what follows from success (events)
+ * happens after the reply has been queued.
  */
 #ifndef XENSTORED_PROTOCOL_H
 #define XENSTORED_PROTOCOL_H
@@ -23,7 +23,10 @@ struct request {
     unsigned domid;
 };
 
-/* Performs a request and queues the reply and the events; what is to last is in the journal's record in preparation. */
+/*
+ * Performs a request and queues the reply and the events; what is to last is in the journal's record in
+ * preparation.
+ */
 void protocol_perform(struct connection *conn, const struct xsd_sockmsg *head, char *payload);
 /* Makes what was performed lasting and then visible. */
 void protocol_finish(void);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Quotas and accounts: what a guest may take at most, and how many nodes each domain owns. Domain 0 is counted but not
- * limited. Invariant: the nodes of an account are the nodes of the present tree whose owner is that domain; CONTROL
- * "check" counts them again.
+ * Quotas and accounts: what a guest may take at most, and how many nodes each domain owns. Domain 0 is counted but
+ * not limited. Invariant: the nodes of an account are the nodes of the present tree whose owner is that domain;
+ * CONTROL "check" counts them again.
  */
 #ifndef XENSTORED_QUOTA_H
 #define XENSTORED_QUOTA_H

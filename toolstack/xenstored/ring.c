@@ -17,8 +17,8 @@ static uint32_t look(const uint32_t *field)
 }
 
 /*
- * Publishes. What is looked at afterwards is newer: a domain only notifies if, by our index, we had seen all of its bytes
- * (or filled the ring), so whoever moves an index must then look at the other one again.
+ * Publishes. What is looked at afterwards is newer: a domain only notifies if, by our index, we had seen all of its
+ * bytes (or filled the ring), so whoever moves an index must then look at the other one again.
  */
 static void set(uint32_t *field, uint32_t value)
 {
@@ -128,7 +128,10 @@ static void publish_input(struct ring *ring)
     ring->published = true;
 }
 
-/* Takes len bytes of an incomplete request: the domain then has room for the rest, and notifies when it adds to it. */
+/*
+ * Takes len bytes of an incomplete request: the domain then has room for the rest, and notifies when it adds to
+ * it.
+ */
 static void take_part(struct ring *ring, uint32_t len)
 {
     char *to = buffer_grow(&ring->input, len);

@@ -8,11 +8,12 @@
  *   3. the reply is copied into the ring, then the producer index published
  *   4. the consumer index is published, then the domain notified
  * Killed before 2 is complete, the request is still in the ring and nothing happened. After it, the position in the
- * journal says that it is done, and the output in the journal less what the producer index in the ring says was published
- * is what is still to be sent, from the right byte on.
+ * journal says that it is done, and the output in the journal less what the producer index in the ring says was
+ * published is what is still to be sent, from the right byte on. An incomplete request is taken the same way: into
+ * the journal, then published; a domain only notifies us of the rest if we have taken all that was there.
  *
- * Our positions are private; the page is only read for what is the domain's to say, and each index once. What the domain
- * says wrong stops its connection and nothing else.
+ * Our positions are private; the page is only read for what is the domain's to say, and each index once. What the
+ * domain says wrong stops its connection and nothing else.
  */
 #ifndef XENSTORED_RING_H
 #define XENSTORED_RING_H

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Connections over the socket. The usual request costs one read() and one write(). A client that sends nonsense is
- * disconnected; one that does not read is not read from.
+ * Connections over the socket. The usual request costs one read() and one write(), and so do several requests that a
+ * client sends without waiting. A client that sends nonsense is disconnected; one that does not read is not served.
  * Invariant: input[0..input_len) is what was read and not yet performed.
  */
 #include "xenstored/socket.h"
@@ -54,6 +54,7 @@ static void flush(struct connection *conn)
     struct client *client = client_of(conn);
     uint32_t len;
     const char *bytes = connection_unsent(conn, &len);
+    bool congested = connection_congested(conn);
     ssize_t sent;
 
     if (!len)
@@ -66,6 +67,8 @@ static void flush(struct connection *conn)
     if (sent > 0)
         connection_sent(conn, (uint32_t)sent);
     poll_again(client);
+    if (congested && !connection_congested(conn))
+        connection_wake(conn);
 }
 
 /* Reads once. False: the client is gone. */
@@ -86,7 +89,10 @@ static bool receive(struct client *client)
     return len > 0;
 }
 
-/* Performs the request at input[at]. Returns the number of its bytes, 0 if it is not complete, -1 if it is too long. */
+/*
+ * Performs the request at input[at]. Returns the number of its bytes, 0 if it is not complete, -1 if it is too
+ * long.
+ */
 static int perform_at(struct client *client, uint32_t at)
 {
     struct xsd_sockmsg head;
@@ -106,7 +112,6 @@ static int perform_at(struct client *client, uint32_t at)
     *end = 0;
     protocol_perform(&client->conn, &head, end - head.len);
     *end = behind;
-    protocol_finish();
     return (int)size;
 }
 
@@ -126,6 +131,8 @@ static bool turn(struct connection *conn)
             break;
         at += (uint32_t)size;
     }
+    if (at)
+        protocol_finish();
     if (size < 0) {
         say("a client on the socket sent a request of more than %u bytes: disconnected", XENSTORE_PAYLOAD_MAX);
         connection_kill(conn);

@@ -6,7 +6,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* A snapshot keeps alive what others replace: after this many stamps, a few for each change, a guest's is given up. */
+/*
+ * A snapshot keeps alive what others replace: after this many stamps, a few for each change, a guest's is given
+ * up.
+ */
 #define STALE_STAMPS 100000
 
 static struct transactions open_ones = TAILQ_HEAD_INITIALIZER(open_ones);

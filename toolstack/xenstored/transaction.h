@@ -35,12 +35,15 @@ void transaction_free(struct transaction *tx);
 /* Gives up the snapshot and all changes. */
 void transaction_doom(struct transaction *tx);
 
-/* Applies and logs a change; takes it over in every case. Errors of view_apply; -ENOSPC: the log is over the quota. */
+/*
+ * Applies and logs a change; takes it over in every case. Errors of view_apply; -ENOSPC: the log is over the
+ * quota.
+ */
 int transaction_apply(struct transaction *tx, struct change *change);
 
 /*
- * Commits into the store and moves the changes to done, for journal and watches. 0 or -EAGAIN; -ENOSPC if together with
- * what others committed a quota would be exceeded. The transaction is to be freed in any case.
+ * Commits into the store and moves the changes to done, for journal and watches. 0 or -EAGAIN; -ENOSPC if together
+ * with what others committed a quota would be exceeded. The transaction is to be freed in any case.
  */
 int transaction_commit(struct transaction *tx, struct changes *done);
 

@@ -3,9 +3,9 @@
  * The tree of nodes, an immutable structure with shared parts: whoever holds a reference to a root holds a snapshot.
  *
  * Invariants: a node is changed only when it and all above it have one reference; otherwise the path to it is copied
- * first (tree_edit and the like see to it). So without an open transaction a change is made in place and copies nothing.
- * Children are sorted by name. A node's content stamp changes with its value and permissions, its list stamp with the set
- * of its children; stamps only grow, also over restarts of the daemon.
+ * first (tree_edit and the like see to it). So without an open transaction a change is made in place and copies
+ * nothing. Children are sorted by name. A node's content stamp changes with its value and permissions, its list
+ * stamp with the set of its children; stamps only grow, also over restarts of the daemon.
  */
 #ifndef XENSTORED_TREE_H
 #define XENSTORED_TREE_H
@@ -42,7 +42,10 @@ struct node *tree_new(struct perms *perms);
 struct node *node_ref(struct node *node);
 void node_unref(struct node *node);
 
-/* Where a path leads: the last node of it that exists, and what is left of the path there ("" if all of it exists). */
+/*
+ * Where a path leads: the last node of it that exists, and what is left of the path there ("" if all of it
+ * exists).
+ */
 struct place {
     struct node *node;
     const char *rest;

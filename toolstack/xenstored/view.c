@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* Operations on the tree with permissions and quotas. Each checks everything first and then changes: it cannot half fail. */
+/*
+ * Operations on the tree with permissions and quotas. Each checks everything first and then changes: it cannot
+ * half fail.
+ */
 #include "xenstored/view.h"
 
 #include <errno.h>

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Views of the tree and changes to them. The store itself is a view, and each transaction has one. A change is a record
- * of one operation: it is applied to a view, kept by a transaction, written to the journal, and told to watches.
+ * Views of the tree and changes to them. The store itself is a view, and each transaction has one. A change is a
+ * record of one operation: it is applied to a view, kept by a transaction, written to the journal, and told to
+ * watches.
  */
 #ifndef XENSTORED_VIEW_H
 #define XENSTORED_VIEW_H
@@ -59,13 +60,16 @@ void change_free(struct change *change);
 void changes_free(struct changes *changes);
 
 /*
- * Applies a change. On an error the view is as before: -ENOENT, -EACCES, -EPERM (owner), -EINVAL (removal of the root),
- * -ENOSPC (quota). A change that turns out to have nothing to do (MKDIR of what exists, RM of what does not) becomes a
- * CHANGE_READ.
+ * Applies a change. On an error the view is as before: -ENOENT, -EACCES, -EPERM (owner), -EINVAL (removal of the
+ * root), -ENOSPC (quota). A change that turns out to have nothing to do (MKDIR of what exists, RM of what does not)
+ * becomes a CHANGE_READ.
  */
 int view_apply(struct view *view, struct change *change);
 
-/* The node at path if who has the access. -ENOENT, or -EACCES also where who may not learn that the node is missing. */
+/*
+ * The node at path if who has the access. -ENOENT, or -EACCES also where who may not learn that the node is
+ * missing.
+ */
 int view_get(const struct view *view, const struct subject *who, const char *path, enum access want,
              struct node **node);
 

@@ -201,8 +201,8 @@ void watch_fire_first(struct watch *watch)
 }
 
 /*
- * The event is one of "@releaseDomain/<domid>": a watch with depth 1 is told that, a plain one the bare name, and one of
- * just this domain is possible too.
+ * The event is one of "@releaseDomain/<domid>": a watch with depth 1 is told that, a plain one the bare name, and
+ * one of just this domain is possible too.
  */
 void watch_fire_special(enum special which, unsigned domid)
 {

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Watches, in a hash table by the path they watch: an event looks up each prefix of its path, so it costs what its depth
- * is, however many watches there are. A watch of a node is told of the node and of all below it, unless it has a depth.
+ * Watches, in a hash table by the path they watch: an event looks up each prefix of its path, so it costs what its
+ * depth is, however many watches there are. A watch of a node is told of the node and of all below it, unless it has
+ * a depth.
  */
 #ifndef XENSTORED_WATCH_H
 #define XENSTORED_WATCH_H

@@ -9,6 +9,7 @@
 #include "core/mem/pte.h"
 
 #define WINDOW_ALIGN (4 * MIB)
+#define LOW_PAGES    256 /* PCs have no memory in some of the first MiB: kernels do not like to find their things there */
 #define SPARE_MIN    (512 * KIB) /* behind the boot stack */
 
 static uint64_t pages_of(uint64_t bytes)
@@ -70,6 +71,23 @@ static void place_pfns(struct pv_layout *l)
     l->rest_pfn = l->first_p2m_pfn + l->p2m_frames;
 }
 
+/* For a guest with little more memory than its window has: see pv_plan() in layout.h. */
+static void squeeze(struct pv_layout *l)
+{
+    uint64_t below = (l->kernel_start - l->v_start) / PAGE_SIZE, room;
+
+    if (l->initrd_pages && !l->initrd_va && below >= LOW_PAGES && l->initrd_pages <= below - LOW_PAGES) {
+        l->initrd_pfn = LOW_PAGES;
+        l->rest_pfn -= l->initrd_pages;
+        l->first_p2m_pfn -= l->initrd_pages;
+    }
+    room = (l->v_end - l->stack_va - PAGE_SIZE - SPARE_MIN) / PAGE_SIZE;
+    if (l->p2m_apart && l->rest_pfn > l->nr_pages && l->first_p2m_pfn == l->window_pages && l->p2m_frames <= room) {
+        l->first_p2m_pfn = l->window_pages - l->p2m_frames;
+        l->rest_pfn = l->window_pages;
+    }
+}
+
 int pv_plan(const struct pv_plan_input *in, struct pv_layout *l, const char **why)
 {
     const struct xen_notes *n = in->notes;
@@ -101,5 +119,7 @@ int pv_plan(const struct pv_plan_input *in, struct pv_layout *l, const char **wh
     place_pfns(l);
     if (l->p2m_apart && check_p2m_apart(l, why))
         return -ENOEXEC;
+    if (in->squeeze && l->rest_pfn > l->nr_pages)
+        squeeze(l);
     return l->rest_pfn > l->nr_pages ? fail(-ENOMEM) : 0;
 }

@@ -30,9 +30,12 @@ struct pv_plan_input {
     uint64_t initrd_size; /* bytes; 0: none */
     uint64_t nr_pages;
     uint64_t special_pages; /* behind start_info: the rings of a guest */
+    bool squeeze;           /* may use the window's unused frames when memory is short: see pv_plan() */
 };
 /* 0, or -ENOEXEC with *why completing "the kernel module ...": the kernel wants what cannot be; -ENOMEM: nr_pages is less
- * than l->rest_pfn, which is what is needed. */
+ * than l->rest_pfn, which is what is needed.
+ * Squeezed: what does not fit behind the window lies in frames of it that nothing else needs (and is mapped there as well): the initrd
+ * below the kernel, above the first MiB; an apart frame list with its tables at the window's end. */
 int pv_plan(const struct pv_plan_input *in, struct pv_layout *l, const char **why);
 
 /* Page tables of `level` (1..3) that map [start, end) */

@@ -58,6 +58,7 @@ static int plan(const struct sources *s, const char *kernel, uint64_t memory_kib
         .initrd_size = s->ramdisk ? s->ramdisk->key.size : 0,
         .nr_pages = memory_kib / PAGE_KIB,
         .special_pages = GUEST_SPECIAL_PAGES,
+        .squeeze = true,
     };
     const char *why = "";
     int rc;

@@ -45,7 +45,7 @@ static void link_level(const struct range_tables *t, uint64_t *l4, unsigned leve
     }
 }
 
-/* The entries of all pages of the range, in an array; `va` is the first one's, on a boundary of an L1 table. */
+/* Maps all pages of the range; returns their entries, an array. */
 static uint64_t *write_range(const struct range_tables *t, uint64_t *l4, const xen_pfn_t *pages)
 {
     uint64_t *entries = t->at + index_of(t, t->start, 1) * ENTRIES + pt_index(t->start, 1);
@@ -58,6 +58,12 @@ static uint64_t *write_range(const struct range_tables *t, uint64_t *l4, const x
     return entries;
 }
 
+static void protect(uint64_t *entries, uint64_t first, uint64_t count)
+{
+    for (uint64_t i = 0; i < count; i++)
+        entries[first + i] &= ~(uint64_t)PTE_RW;
+}
+
 void guest_write_tables(const struct guest *g, const struct guest_structures *s)
 {
     const struct pv_layout *l = &g->layout;
@@ -66,11 +72,13 @@ void guest_write_tables(const struct guest *g, const struct guest_structures *s)
     struct range_tables window = {l->v_start, l->v_end, s->tables + ENTRIES, g->p2m + first + 1};
 
     entries = write_range(&window, l4, g->p2m);
-    for (uint64_t i = 0; i < l->tables; i++)
-        entries[first + i] &= ~(uint64_t)PTE_RW;
+    protect(entries, first, l->tables);
     if (l->p2m_apart) {
+        uint64_t list_tables = l->first_p2m_pfn + l->p2m_pages;
         struct range_tables list = {l->p2m_va, l->p2m_va + l->p2m_pages * PAGE_SIZE, s->p2m_tables,
-                                    g->p2m + l->first_p2m_pfn + l->p2m_pages};
+                                    g->p2m + list_tables};
+        if (list_tables < l->window_pages) /* squeezed */
+            protect(entries, list_tables, l->p2m_tables);
         write_range(&list, l4, g->p2m + l->first_p2m_pfn);
     }
     memcpy(s->p2m, g->p2m, l->p2m_pages * PAGE_SIZE);

@@ -21,12 +21,10 @@ int hv_physinfo(struct hv *hv, struct xen_sysctl_physinfo *info)
 uint64_t hv_free_kib(struct hv *hv)
 {
     struct xen_sysctl_physinfo info;
-    uint64_t pages;
 
-    if (hv_physinfo(hv, &info))
+    if (hv_physinfo(hv, &info) || info.free_pages < info.outstanding_pages)
         return 0;
-    pages = info.free_pages + info.scrub_pages; /* what waits for being cleared is as good as free */
-    return pages > info.outstanding_pages ? (pages - info.outstanding_pages) * PAGE_KIB : 0;
+    return (info.free_pages - info.outstanding_pages) * PAGE_KIB; /* what others have claimed is not free any more */
 }
 
 int hv_scheduler(struct hv *hv, uint32_t *id)
