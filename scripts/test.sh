@@ -72,7 +72,7 @@ part unit-clang unit_count make --no-print-directory CC=clang-14 unit
 part tools '' make --no-print-directory tools
 part tools-clang '' make --no-print-directory B="$B/clang" CC=clang-14 tools
 part tools-unit unit_count make --no-print-directory tools-unit
-part tools-xm system_count make --no-print-directory tools-xm
+part tools-check system_count make --no-print-directory tools-check
 part system system_count make --no-print-directory "system$full"
 
 echo "$passed passed, $failed failed"

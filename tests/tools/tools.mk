@@ -31,10 +31,12 @@ $(TT)/xenconsoled_host: $(CONSOLE_HOST_O)
 	$(Q)$(CC) $(SANITIZE) -o $@ $^ -luv -lxenstore
 TT_O += $(CONSOLE_HOST_O)
 
-# The tools' programs and scripts on the build host, driven by pytest
+# The tools' programs and scripts on the build host, driven by pytest: make tools-check. Hypervisor, guests and daemons are played.
 .PHONY: tools-check
-tools-check: $(TT)/xenconsoled_host
-	$(Q)XENCONSOLED_HOST=$(TT)/xenconsoled_host $(PYTEST) --basetemp=$(B)/tmp/tools-check $(if $(T),-k '$(T)') tests/tools
+tools-check: $(TT)/xenconsoled_host $(B)/xend-test $(B)/sim/xenstored $(TOOLS)/usr/sbin/xm $(TOOLS)/usr/share/bash-completion/completions/xm
+	$(Q)mkdir -p $(B)/tmp
+	$(Q)XENCONSOLED_HOST=$(TT)/xenconsoled_host XEND_TEST=$(abspath $(B)/xend-test) XENSTORED=$(B)/sim/xenstored XM=$(TOOLS)/usr/sbin/xm \
+	    $(PYTEST) --basetemp=$(B)/tmp/tools-check $(if $(T),-k '$(T)') tests/tools
 
 .PHONY: tools-unit try-build
 tools-unit: $(TT_ALL)
