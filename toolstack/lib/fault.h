@@ -8,11 +8,12 @@
 #include "lib/report.h"
 
 /* In order of building a domain. */
-#define FAULT_STEPS(X)                                                                                                 \
-    X(create)                                                                                                          \
-    X(max_memory) X(claim) X(populate) X(kernel) X(ramdisk) X(page_tables) X(start_info) X(grants) X(pin) X(context)   \
-        X(affinity) X(store) X(introduce) X(console) X(disk) X(disk_script) X(vif) X(vif_script) X(save_state)         \
-            X(unpause)
+/* clang-format off */
+#define FAULT_STEPS(X) \
+    X(create) X(max_memory) X(claim) X(populate) X(kernel) X(ramdisk) X(page_tables) \
+    X(start_info) X(grants) X(pin) X(context) X(affinity) X(store) X(introduce) \
+    X(console) X(disk) X(disk_script) X(vif) X(vif_script) X(save_state) X(unpause)
+/* clang-format on */
 
 /* True when this step is the one to fail: *r then says so. Without an armed step it costs a load and a test. */
 bool fault_at(const char *step, struct report *r);
