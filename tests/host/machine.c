@@ -23,6 +23,7 @@ uint64_t *hw_m2p;
 uint64_t hw_frames_max;
 
 void (*host_m2p_hook)(mfn_t m);
+void (*host_clear_hook)(mfn_t m);
 void (*host_relax_hook)(void);
 void (*host_kick_hook)(unsigned cpu);
 void (*host_switch_hook)(struct vcpu *prev, struct vcpu *next);
@@ -236,6 +237,8 @@ void hw_machine_info(struct hw_machine_info *info)
 
 void hw_clear_frame(mfn_t mfn)
 {
+    if (host_clear_hook)
+        host_clear_hook(mfn);
     memset(hw_frame_va(mfn), 0, PAGE_SIZE);
 }
 

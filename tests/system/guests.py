@@ -87,7 +87,7 @@ class Domain0(machine.Machine):
         text = self.ok(
             "losetup -a | wc -l; ls /sys/class/net | grep -c '^vif'; xenstore-ls -f / 2>/dev/null | "
             "grep -v -E '^/(tool|local/domain/0/(memory|cpu))' | wc -l; ls /dev/pts | wc -l; xm list | wc -l; ls /proc/$(pidof xend)/fd | wc -l; "
-            "ls /proc/$(pidof xenconsoled)/fd | wc -l; ls /proc/$(pidof xenstored)/fd | wc -l; ls /var/lib/xend/domains 2>/dev/null | wc -l; true")
+            "ls /proc/$(pidof xenconsoled)/fd | wc -l; ls /proc/$(pidof xenstored)/fd | wc -l; ls /run/xend/domains 2>/dev/null | wc -l; true")
         names = ("loops", "vifs", "nodes", "ptys", "listed", "xend files", "xenconsoled files", "xenstored files", "saved")
         return dict(zip(names, map(int, re.findall(r"^\d+$", text, re.M))))
 

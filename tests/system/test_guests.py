@@ -51,7 +51,7 @@ def test_demo(host):
 def test_http_from_domain0(host):
     host.ok("mkdir -p /srv/www && head -c 8000000 /dev/urandom >/srv/www/blob && busybox httpd -p 10.11.0.1:8080 -h /srv/www")
     total = host.ok("md5sum </srv/www/blob").split()[0]
-    host.xm_ok("create tiny name=web vif=[''] memory=96")
+    host.xm_ok("create tiny name=web \"vif=['']\" memory=96")
     host.in_guest("web", ADDRESS, 60)
     assert total in host.in_guest("web", "wget -q -O - http://10.11.0.1:8080/blob | md5sum", 120)
     host.xm_ok("destroy web")
@@ -62,7 +62,7 @@ def test_tcp_every_way_at_once(host):
     """Two guests and Domain 0 send to each other, all at the same time, and every stream arrives whole."""
     addresses = {"dom0": "10.11.0.1"}
     for name in ("left", "right"):
-        host.xm_ok(f"create tiny name={name} vif=[''] memory=96")
+        host.xm_ok(f"create tiny name={name} \"vif=['']\" memory=96")
         said = host.in_guest(name, ADDRESS + "; ip -4 -o addr show eth0", 60)
         addresses[name] = re.search(r"inet (10\.11\.\d+\.\d+)", said).group(1)
     assert addresses["left"] != addresses["right"]
@@ -92,14 +92,14 @@ def test_sizes(host, vcpus, memory):
     said = host.in_guest("sized", "nproc; sed -n 's/^MemTotal: *//p' /proc/meminfo", 60)
     assert re.search(rf"^{vcpus}$", said, re.M)
     total = int(re.search(r"(\d+) kB", said).group(1))
-    assert memory * 1024 * 0.75 < total <= memory * 1024, said
+    assert (memory - 48) * 1024 * 0.95 < total <= memory * 1024, said  # the kernel itself takes some
     assert f" {memory} " in host.xm_ok("list sized")
     host.xm_ok("destroy sized")
 
 
 def test_two_disks_three_nics(host):
     host.ok("for i in 1 2; do truncate -s 32M /tmp/d$i; echo disk$i | dd of=/tmp/d$i conv=notrunc status=none; done")
-    host.xm_ok("create tiny name=devices disk=['file:/tmp/d1,xvda,w','file:/tmp/d2,xvdb,r'] vif=['','','mac=00:16:3e:11:22:33']", 90)
+    host.xm_ok("create tiny name=devices \"disk=['file:/tmp/d1,xvda,w','file:/tmp/d2,xvdb,r']\" \"vif=['','','mac=00:16:3e:11:22:33']\"", 90)
     said = host.in_guest("devices", "head -c 5 /dev/xvda; head -c 5 /dev/xvdb; cat /sys/class/net/eth2/address; ls /sys/class/net; "
                          "echo changed | dd of=/dev/xvda conv=fsync 2>/dev/null; dd if=/dev/zero of=/dev/xvdb bs=512 count=1 conv=fsync 2>&1 || true")
     assert "disk1" in said and "disk2" in said and "00:16:3e:11:22:33" in said and "eth1" in said

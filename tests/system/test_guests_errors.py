@@ -14,7 +14,7 @@ pytestmark = pytest.mark.ours
 def host(tmp_path_factory):
     with guests.start(tmp_path_factory.mktemp("errors"), "errors") as m:
         m.ok("truncate -s 16M /tmp/d.img; echo text >/tmp/text; head -c 3000000 /var/lib/xen/images/tiny/vmlinuz >/tmp/cut")
-        m.xm_ok("create tiny name=holder disk=['file:/tmp/d.img,xvda,w'] memory=48")
+        m.xm_ok("create tiny name=holder \"disk=['file:/tmp/d.img,xvda,w']\" memory=64")
         yield m
         m.xm_ok("destroy holder")
         m.check_quiet()
@@ -72,7 +72,7 @@ def test_failing_at_each_step(host):
     steps = re.findall(r"X\((\w+)\)", text.split("#define FAULT_STEPS(X)")[1].split("/*")[0])
     assert len(steps) >= 15
     host.ok("truncate -s 16M /tmp/e.img")
-    create = "create -q tiny name=fault vif=[''] disk=['file:/tmp/e.img,xvda,w']"
+    create = "create -q tiny name=fault \"vif=['']\" \"disk=['file:/tmp/e.img,xvda,w']\""
     before, free = host.leftovers(), host.free_kib()
     for step in steps:
         host.ok(f"""printf '%s\\n' '{{"jsonrpc":"2.0","id":1,"method":"debug.fail_at","params":{{"step":"{step}"}}}}' | socat -t 2 - UNIX-CONNECT:/run/xend/xend.sock""")

@@ -24,7 +24,7 @@ def host(tmp_path_factory):
 def start_worker(host, name):
     """A guest that writes, reads back and fetches without end; it says so on the first thing that goes wrong."""
     host.ok(f"truncate -s 64M /tmp/{name}.img")
-    host.xm_ok(f"create tiny name={name} memory=96 vif=[''] disk=['file:/tmp/{name}.img,xvda,w']", 60)
+    host.xm_ok(f"create tiny name={name} memory=96 \"vif=['']\" \"disk=['file:/tmp/{name}.img,xvda,w']\"", 60)
     total = host.ok("md5sum </srv/www/blob").split()[0]
     host.attach(name)
     host.ok("until ip -4 -o addr | grep -q 'inet 10.11'; do sleep 0.3; done", 60)
@@ -61,7 +61,7 @@ def test_killed_daemons(host, full):
     last = rounds_of(host, "one"), rounds_of(host, "two")
     assert last[0] > first[0] and last[1] > first[1], "a guest does not go on"
     # All still works: a new guest, shutting down, no thing left behind.
-    host.xm_ok("create tiny name=three vif=['']", 60)
+    host.xm_ok("create tiny name=three \"vif=['']\"", 60)
     host.in_guest("three", "true")
     for name in ("one", "two", "three"):
         host.xm_ok(f"destroy {name}", 30)

@@ -24,7 +24,7 @@ def test_hundred_at_once(host):
     """100 tiny guests, all answering on their consoles, all destroyed."""
     before, free = host.leftovers(), host.free_kib()
     host.write("/tmp/many.sh", """
-        for i in $(seq 100); do xm create -q tiny name=t$i memory=48 || exit 1; done
+        for i in $(seq 100); do xm create -q tiny name=t$i memory=64 || exit 1; done
         for i in $(seq 100); do
             n=0
             until grep -q 'tiny: 6' /var/log/xen/console/guest-t$i.log 2>/dev/null; do

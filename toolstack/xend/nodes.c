@@ -194,7 +194,9 @@ static int write_domain0(struct store *s, xs_transaction_t t, void *arg)
     return store_print(s, t, STORE_DOMAIN0, "name", "Domain-0") || store_print(s, t, STORE_DOMAIN0, "domid", "0") ||
                    store_print(s, t, STORE_DOMAIN0, "vm", "/vm/" DOMAIN0_UUID) ||
                    store_print(s, t, "/vm/" DOMAIN0_UUID, "name", "Domain-0") ||
-                   store_print(s, t, "/vm/" DOMAIN0_UUID, "uuid", DOMAIN0_UUID)
+                   store_print(s, t, "/vm/" DOMAIN0_UUID, "uuid", DOMAIN0_UUID) ||
+                   /* Made here, so that a guest's devices leave no parents behind. */
+                   store_mkdir(s, t, STORE_DOMAIN0 "/backend/vbd") || store_mkdir(s, t, STORE_DOMAIN0 "/backend/vif")
                ? -1
                : 0;
 }

@@ -151,13 +151,13 @@ static void scan(void)
     }
 }
 
-void domain_events(void)
+bool domain_events(void)
 {
     for (unsigned i = 0; i < EVENTS_AT_ONCE; i++) {
         int port = hv_event_next();
 
         if (port < 0)
-            return;
+            return i;
         if ((unsigned)port == hv_death_port()) {
             hv_unmask((unsigned)port);
             scan();
@@ -165,6 +165,16 @@ void domain_events(void)
             ring_event(by_port[port]);
         }
     }
+    return true;
+}
+
+void domain_look_again(void)
+{
+    struct domain *domain;
+
+    TAILQ_FOREACH(domain, &domains, all)
+    if (domain->ring)
+        connection_wake(&domain->ring->conn);
 }
 
 /* Maps the ring and binds the port of a domain. */

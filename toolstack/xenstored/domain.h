@@ -28,8 +28,10 @@ extern struct domains domains;
  * hypervisor.
  */
 bool domain_start(void);
-/* The source of events for the main loop: pending ports. */
-void domain_events(void);
+/* The source of events for the main loop: pending ports. False: there was none. */
+bool domain_events(void);
+/* Serves every ring that has something, event or not. */
+void domain_look_again(void);
 
 /* NULL: never introduced, or gone. */
 struct domain *domain_find(unsigned domid);

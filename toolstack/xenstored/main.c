@@ -22,10 +22,14 @@
 #include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <sys/stat.h>
+#include <sys/timerfd.h>
 #include <time.h>
 #include <unistd.h>
 
 #define RUN_DIR "/run/xenstored"
+
+/* Seconds from the last event to the look for lost ones, at least; at most twice as many. */
+#define SECOND_LOOK_S 1
 
 static const char *socket_dir = RUN_DIR, *state_dir = RUN_DIR, *pid_file = "/run/xenstored.pid";
 static bool fork_away, no_hypervisor;
@@ -205,20 +209,56 @@ static void catch_signals(void)
         die("cannot catch signals: %s", strerror(errno));
 }
 
+static int second_look_timer;
+static bool second_look_due, events_since;
+
+/*
+ * Linux's /dev/xen/evtchn looks whether its reader has taken all before it adds a port, and wakes it only then. If
+ * meanwhile we take the last one and go to sleep, neither that port nor any later one wakes us. So some time after
+ * the last events, once, everything is looked at without having been told to.
+ */
+static void plan_second_look(void)
+{
+    static const struct itimerspec in = {.it_value = {.tv_sec = SECOND_LOOK_S}};
+
+    if (second_look_due)
+        events_since = true;
+    else
+        second_look_due = !timerfd_settime(second_look_timer, 0, &in, NULL);
+}
+
 static void hypervisor_ready(struct source *source, uint32_t events)
 {
-    domain_events();
+    if (domain_events())
+        plan_second_look();
+}
+
+static struct source hypervisor = {.ready = hypervisor_ready};
+
+static void second_look_ready(struct source *source, uint32_t events)
+{
+    uint64_t times;
+
+    if (read(source->fd, &times, sizeof(times)) != sizeof(times))
+        return;
+    second_look_due = false;
+    loop_change(&hypervisor, EPOLLIN); /* so epoll asks again whether there are ports to take */
+    domain_look_again();
+    if (events_since)
+        plan_second_look();
+    events_since = false;
 }
 
 static void join_hypervisor(void)
 {
-    static struct source source = {.ready = hypervisor_ready};
+    static struct source second_look = {.ready = second_look_ready};
 
     if (!domain_start())
         die("no hypervisor, no rings; --no-hypervisor serves the socket only");
-    source.fd = hv_event_fd();
-    if (loop_add(&source, EPOLLIN))
-        die("cannot wait for event channels");
+    hypervisor.fd = hv_event_fd();
+    second_look_timer = second_look.fd = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
+    if (loop_add(&hypervisor, EPOLLIN) || loop_add(&second_look, EPOLLIN))
+        die("cannot wait for event channels: %s", strerror(errno));
 }
 
 /* The parent ends when the child is ready, with its status. */

@@ -17,8 +17,10 @@ static uint32_t look(const uint32_t *field)
 }
 
 /*
- * Publishes. What is looked at afterwards is newer: a domain only notifies if, by our index, we had seen all of its
- * bytes (or filled the ring), so whoever moves an index must then look at the other one again.
+ * Publishes. A domain only notifies if, by our index, we had seen all of its bytes (or filled the ring), so whoever
+ * moves an index must then look at the other one again. Linux moves its own and looks at ours without a barrier in
+ * between, so its store may become visible after its look: our look that counts is the one after notify(), which is
+ * a system call and a hypercall later.
  */
 static void set(uint32_t *field, uint32_t value)
 {
@@ -26,12 +28,16 @@ static void set(uint32_t *field, uint32_t value)
     step();
 }
 
-static void notify(struct ring *ring)
+/* True: there was something to tell, so the domain's indices are to be looked at again. */
+static bool notify(struct ring *ring)
 {
-    if (ring->published)
+    bool told = ring->published;
+
+    if (told)
         hv_notify(ring->port);
     ring->published = false;
     step();
+    return told;
 }
 
 static void copy_out(const struct ring *ring, uint32_t pos, char *to, uint32_t len)
@@ -117,8 +123,9 @@ static void flush(struct connection *conn)
 
     if (!ring->page || ring->error)
         return;
-    push(ring);
-    notify(ring);
+    do
+        push(ring);
+    while (notify(ring) && !ring->error);
 }
 
 /* Publishes that requests up to in_pos are taken. */

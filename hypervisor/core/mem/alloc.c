@@ -34,7 +34,7 @@ static struct spinlock lock = SPINLOCK_INIT(LOCK_HEAP);
 static uint32_t heads[2][ZONES][ORDERS]; /* clean, dirty */
 static uint32_t nonempty[2][ZONES];      /* bit per order */
 static uint64_t free_count, dirty_count, total_count, outstanding;
-static unsigned scrubbing;            /* CPUs that have a block, counted as free, off the lists to clear it */
+static uint64_t scrubs_begun, scrubs_ended; /* in between, a block, counted as free, is off the lists to be cleared */
 static unsigned zones_used;           /* those above are empty */
 static struct ram_run runs[RUNS_MAX]; /* written while booting only */
 static unsigned runs_count;
@@ -172,7 +172,7 @@ static void claim_use(uint64_t *claim, uint64_t count)
 mfn_t alloc_block(unsigned order, unsigned address_bits, uint64_t *claim, bool *dirty)
 {
     unsigned zones = zones_used;
-    uint64_t mfn, stamp = 0;
+    uint64_t mfn, stamp = 0, wait_for = UINT64_MAX;
     bool again;
 
     if (order > ORDER_MAX)
@@ -184,11 +184,15 @@ mfn_t alloc_block(unsigned order, unsigned address_bits, uint64_t *claim, bool *
         spin_lock(&lock);
         if (!claim || claim_covers(claim, 1UL << order))
             mfn = block_take(order, zones, &stamp, dirty);
+        else
+            wait_for = 0;
         if (mfn && claim)
             claim_use(claim, 1UL << order);
-        again = !mfn && scrubbing && free_count >= 1UL << order;
+        wait_for = MIN(wait_for, scrubs_begun);
+        again = !mfn && scrubs_ended < wait_for && free_count >= 1UL << order;
         spin_unlock(&lock);
-        if (again) /* what it is clearing may be what we need; it has it for a few microseconds */
+        /* What other CPUs are clearing, for a few microseconds, may be what we need; what they clear after that was there. */
+        if (again)
             hw_relax();
     } while (again);
     if (!mfn)
@@ -240,13 +244,21 @@ static void insert_run(uint64_t first, uint64_t count, uint64_t stamp)
 
 void free_frames(mfn_t mfn, unsigned order)
 {
+    uint64_t first = mfn.n, m = first, end = first + (1UL << order);
+
     ASSERT(order <= ORDER_MAX && mfn.n && !(mfn.n & ((1UL << order) - 1)));
-    for (uint64_t m = mfn.n; m < mfn.n + (1UL << order); m++) {
+    for (; m < end; m++) {
         struct frame *f = frame_of(MFN(m));
-        ASSERT(frame_owner(f) == FRAME_OWNER_HYPERVISOR && (refs_load(f) & ~FR_DIRTY) == 1);
-        frame_disown(f);
+        ASSERT(frame_owner(f) == FRAME_OWNER_HYPERVISOR && (refs_load(f) & FR_PCOUNT_MASK));
+        if (!(__atomic_sub_fetch(&f->refs, 1, __ATOMIC_SEQ_CST) & FR_COUNTS_MASK)) {
+            frame_disown(f);
+            continue;
+        }
+        /* Another CPU has taken it for what it was before (frame_get_owned); it notices, and frees it. */
+        insert_run(first, m - first, 0);
+        first = m + 1;
     }
-    insert_run(mfn.n, 1UL << order, 0); /* no guest has seen it */
+    insert_run(first, end - first, 0); /* no guest has seen it */
 }
 
 void alloc_release_run(mfn_t first, uint64_t count, uint16_t owner)
@@ -294,7 +306,7 @@ bool alloc_claim(uint64_t *claim, uint64_t count)
     bool ok;
 
     spin_lock(&lock);
-    ok = count <= *claim || free_count >= outstanding - *claim + count;
+    ok = count <= *claim || (count <= free_count && outstanding - *claim <= free_count - count);
     if (ok) {
         outstanding += count - *claim;
         __atomic_store_n(claim, count, __ATOMIC_RELAXED);
@@ -327,16 +339,17 @@ bool alloc_scrub_some(void)
 
     spin_lock(&lock);
     mfn = dirty_take(&order, &stamp);
-    scrubbing += !!mfn;
+    scrubs_begun += !!mfn;
     spin_unlock(&lock);
     if (!mfn)
         return false;
+    tlb_flush_stale(stamp); /* who had it might still write there, and it would not be clean */
     for (uint64_t m = mfn; m < mfn + (1UL << order); m++)
         hw_clear_frame(MFN(m));
     frame_set_stamp(frame_of(MFN(mfn)), stamp);
     spin_lock(&lock);
     dirty_count -= 1UL << order;
-    scrubbing--;
+    scrubs_ended++;
     block_list(mfn, order, false);
     spin_unlock(&lock);
     return true;

@@ -49,13 +49,11 @@ void frame_put(struct frame *f)
 
 void frame_assign(struct frame *f, uint16_t owner, uint64_t refs)
 {
-    uint64_t old = refs_load(f);
-
-    ASSERT(frame_owner(f) == FRAME_OWNER_HYPERVISOR && (old & FR_COUNTS_MASK) == 1);
+    ASSERT(frame_owner(f) == FRAME_OWNER_NONE && !(refs_load(f) & FR_COUNTS_MASK));
     ASSERT(owner_is_domain(owner) && (refs & FR_COUNTS_MASK));
     frames_assigned(owner, 1);
-    __atomic_store_n(&f->refs, refs | FR_DIRTY, __ATOMIC_RELEASE);
     frame_set_owner_stamp(f, owner, 0);
+    __atomic_store_n(&f->refs, refs | FR_DIRTY, __ATOMIC_RELEASE);
 }
 
 void frames_assigned(uint16_t owner, uint64_t count)

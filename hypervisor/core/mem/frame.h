@@ -81,9 +81,8 @@ bool frame_get(struct frame *f);
 struct frame *frame_get_owned(mfn_t mfn, uint16_t owner);
 void frame_put(struct frame *f);
 
-/* Makes a frame fresh from alloc_frames() a domain's: `refs` is its first word (FR_ALLOC with plain count 1, or a
- * FR_SHARED one of type writable). The owner is stored last: only then can others take references. Whoever calls it has
- * cleared the contents and puts the frame on the page list. */
+/* Makes a frame fresh from alloc_block() a domain's: `refs` is its first word (a FR_SHARED one of type writable), stored last:
+ * only then can others take references, and they see the owner. Whoever calls it has cleared the contents. */
 void frame_assign(struct frame *f, uint16_t owner, uint64_t refs);
 /* How many frames carry the domid, those that only others' references keep alive included. The number of a domain may
  * not be used again before this is 0. */

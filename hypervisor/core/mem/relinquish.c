@@ -95,9 +95,11 @@ static uint32_t first_frame(struct domain *d)
 
 int mmu_relinquish(struct domain *d)
 {
-    int rc = drop_tables(d);
+    int rc = mmu_finish_drops(current_vcpu()); /* of this domain's tables, perhaps: nobody else brings those down */
     uint32_t mfn;
 
+    if (!rc)
+        rc = drop_tables(d);
     while (!rc && (mfn = first_frame(d))) {
         /* A frame that others hold is only given up; one that has become a table needs the first pass again. */
         if (!reservation_drop_run(d, RUN_MAX) && (is_table(frame_of(MFN(mfn))) || reservation_drop(d, MFN(mfn)))) {

@@ -24,8 +24,8 @@ static void unlink_frame(struct domain *d, struct frame *f)
     f->next = f->prev = 0;
 }
 
-/* Makes frames that are the hypervisor's or the caller's alone the domain's: in front of the list, in their order. The owner is
- * stored last: only then can others take references. */
+/* Makes frames of the caller's alone (alloc_block) the domain's: in front of the list, in their order. The counts are stored
+ * last: only then can others take references, and they see the owner. */
 static void take_over(struct domain *d, mfn_t mfn, uint64_t count)
 {
     uint32_t first = (uint32_t)mfn.n, last = (uint32_t)(first + count - 1), behind = d->page_list;
@@ -35,8 +35,8 @@ static void take_over(struct domain *d, mfn_t mfn, uint64_t count)
     for (uint32_t m = first; m <= last; m++, f++) {
         f->next = m + 1;
         f->prev = m - 1;
-        __atomic_store_n(&f->refs, FR_ALLOC | FR_DIRTY | 1, __ATOMIC_RELAXED);
         frame_set_owner_stamp(f, d->id, 0);
+        __atomic_store_n(&f->refs, FR_ALLOC | FR_DIRTY | 1, __ATOMIC_RELEASE);
     }
     frame_of(MFN(first))->prev = 0;
     frame_of(MFN(last))->next = behind;
@@ -56,10 +56,21 @@ static bool may_grow(struct domain *d, uint64_t count)
     return !__atomic_load_n(&d->dying, __ATOMIC_SEQ_CST) && held <= d->pages_max && count <= d->pages_max - held;
 }
 
+/* alloc_block(), cleared. */
+static mfn_t alloc_clean_block(unsigned order, unsigned address_bits, uint64_t *claim)
+{
+    bool dirty = false;
+    mfn_t m = alloc_block(order, address_bits, claim, &dirty);
+
+    for (uint64_t i = 0; dirty && i < 1UL << order; i++)
+        hw_clear_frame(mfn_add(m, i));
+    return m;
+}
+
 mfn_t reservation_add(struct domain *d, unsigned order, unsigned address_bits, bool keep_contents)
 {
     uint64_t count = 1UL << order;
-    bool ok, dirty;
+    bool ok, dirty = false;
     mfn_t m;
 
     if (order > ORDER_MAX)
@@ -72,12 +83,8 @@ mfn_t reservation_add(struct domain *d, unsigned order, unsigned address_bits, b
     if (!ok)
         return INVALID_MFN;
 
-    m = alloc_block(order, address_bits, &d->pages_claimed, &dirty);
-    if (!mfn_eq(m, INVALID_MFN) && dirty && !keep_contents) {
-        for (uint64_t i = 0; i < count; i++)
-            hw_clear_frame(mfn_add(m, i));
-        dirty = false;
-    }
+    m = keep_contents ? alloc_block(order, address_bits, &d->pages_claimed, &dirty)
+                      : alloc_clean_block(order, address_bits, &d->pages_claimed);
 
     spin_lock(&d->memory_lock);
     ok = !mfn_eq(m, INVALID_MFN) && !__atomic_load_n(&d->dying, __ATOMIC_SEQ_CST);
@@ -198,20 +205,19 @@ uint64_t reservation_drop_run(struct domain *d, uint64_t limit)
 static void free_blocks(const uint64_t *blocks, unsigned count, unsigned order)
 {
     while (count--)
-        free_frames(MFN(blocks[count]), order);
+        alloc_block_back(MFN(blocks[count]), order, false);
 }
 
 static int alloc_blocks(uint64_t *blocks, unsigned count, unsigned order, unsigned address_bits)
 {
     for (unsigned i = 0; i < count; i++) {
-        mfn_t m = alloc_frames(order, address_bits);
+        mfn_t m = alloc_clean_block(order, address_bits, NULL);
 
         if (mfn_eq(m, INVALID_MFN)) {
             free_blocks(blocks, i, order);
             return fail(-ENOMEM);
         }
         blocks[i] = m.n;
-        alloc_clear(m, order);
     }
     return 0;
 }
@@ -265,11 +271,10 @@ int reservation_exchange(struct domain *d, const uint64_t *in, unsigned count, u
 
 mfn_t shared_frame_alloc(struct domain *d)
 {
-    mfn_t m = alloc_frames(0, 0);
+    mfn_t m = alloc_clean_block(0, 0, NULL);
 
     if (mfn_eq(m, INVALID_MFN))
         return m;
-    hw_clear_frame(m);
     __atomic_fetch_add(&d->pages_shared, 1, __ATOMIC_RELAXED);
     frame_assign(frame_of(m), d->id, REFS_TYPE(FT_WRITABLE) | FR_SHARED | FR_DIRTY | FR_TCOUNT_ONE | 1);
     return m;

@@ -38,6 +38,16 @@ int domctl_irq_permission(struct domain *d, struct xen_domctl *op)
     return rc;
 }
 
+static bool only_reads_some(struct domain *d, uint64_t first, uint64_t last)
+{
+    bool some;
+
+    spin_lock(&d->memory_lock);
+    some = rangeset_overlaps(&d->io_frames_ro, first, last);
+    spin_unlock(&d->memory_lock);
+    return some;
+}
+
 int domctl_iomem_permission(struct domain *d, struct xen_domctl *op)
 {
     const struct xen_domctl_iomem_permission *p = &op->u.iomem_permission;
@@ -46,7 +56,8 @@ int domctl_iomem_permission(struct domain *d, struct xen_domctl *op)
 
     if (!p->nr_mfns || last < first)
         return fail(-EINVAL);
-    if (!has(self, &self->memory_lock, &self->io_frames, first, last))
+    if (!has(self, &self->memory_lock, &self->io_frames, first, last) ||
+        (p->allow_access && only_reads_some(self, first, last)))
         return fail(-EPERM);
     return io_frames_permit(d, first, last, p->allow_access);
 }

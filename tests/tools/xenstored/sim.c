@@ -20,6 +20,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
+#include <xen/io/xs_wire.h>
 
 #define SIM_DOMAINS 64
 #define DEATH_PORT  1
@@ -34,11 +35,13 @@ struct machine {
         uint32_t port; /* its unbound port */
         uint32_t bound, mapped, notified, unmasked;
         uint8_t handle[16];
-        uint8_t pad[16];
+        uint32_t late; /* its taking of a full ring of replies becomes visible when it is notified, and no sooner */
+        uint8_t pad[12];
     } domain[SIM_DOMAINS];
 };
 
 static struct machine *machine;
+static struct xenstore_domain_interface *pages[SIM_DOMAINS];
 static int events = -1;
 static uint32_t kill_at;
 
@@ -116,6 +119,7 @@ struct xenstore_domain_interface *hv_map_ring(unsigned domid)
     page = map_file(leaf);
     if (page)
         machine->domain[domid].mapped++;
+    pages[domid] = page;
     return page;
 }
 
@@ -147,7 +151,14 @@ void hv_unbind(unsigned port)
 
 void hv_notify(unsigned port)
 {
-    __atomic_add_fetch(&machine->domain[port - FIRST_PORT].notified, 1, __ATOMIC_SEQ_CST);
+    struct sim_domain *domain = &machine->domain[port - FIRST_PORT];
+    struct xenstore_domain_interface *page = pages[port - FIRST_PORT];
+
+    __atomic_add_fetch(&domain->notified, 1, __ATOMIC_SEQ_CST);
+    if (domain->late && page->rsp_prod - page->rsp_cons == XENSTORE_RING_SIZE) {
+        domain->late = 0;
+        page->rsp_cons = page->rsp_prod;
+    }
 }
 
 int hv_domains(unsigned first, struct hv_domain *domains, unsigned max)

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """Rings: positions, large messages, reconnection, guests that break the protocol."""
 import random
+import time
 
 import pytest
 from test_permissions import wait_for
@@ -42,9 +43,41 @@ def test_pieces(guest):
     assert guest.reply().req_id == 77
 
 
+def test_header_alone(daemon, guest):
+    """The daemon sees the header and goes to sleep: Linux notifies it of the rest only if the header was taken."""
+    state = daemon.machine.state.domain[3]
+    before = state.unmasked
+    body = nul("p") + b"v"
+    guest.send_bytes(HEAD.pack(WRITE, 77, 0, len(body)))
+    wait_for(lambda: state.unmasked > before)
+    guest.send_bytes(body)
+    assert guest.reply(0.5).req_id == 77
+
+
 def test_pipeline(guest):
     ids = [guest.post(WRITE, nul(f"p{i % 7}") + b"x" * i) for i in range(30)]
     assert [guest.reply().req_id for _ in ids] == ids
+
+
+def test_space_seen_late(daemon, guest):
+    """A full ring is emptied without an event: to the reader it was not full when it looked."""
+    guest.write("big", b"x" * 900)
+    end = guest.get(RSP_PROD) + 2 * (HEAD.size + 900)
+    daemon.machine.state.domain[3].late = 1
+    start = time.monotonic()
+    guest.post(READ, nul("big"))
+    guest.post(READ, nul("big"))
+    wait_for(lambda: guest.get(RSP_PROD) == end)
+    assert time.monotonic() - start < 0.5  # not by the second look for lost events
+
+
+def test_lost_event(daemon, xs, guest):
+    """Of two events the second one wakes nobody (main.c says how): it is noticed all the same."""
+    other = daemon.introduce(xs, 5)
+    other.kick = lambda: None
+    guest.write("x", "y")
+    other.post(GET_DOMAIN_PATH, nul("5"))
+    assert other.reply().type == GET_DOMAIN_PATH
 
 
 def test_kernel_of_domain_0(daemon, xs):

@@ -181,7 +181,7 @@ class SocketClient(Client):
 class SimDomain(ctypes.Structure):
     _fields_ = [(n, ctypes.c_uint32) for n in
                 ("exists", "dying", "shutdown", "port", "bound", "mapped", "notified", "unmasked")]
-    _fields_ += [("handle", ctypes.c_uint8 * 16), ("pad", ctypes.c_uint8 * 16)]
+    _fields_ += [("handle", ctypes.c_uint8 * 16), ("late", ctypes.c_uint32), ("pad", ctypes.c_uint8 * 12)]
 
 
 class SimMachine(ctypes.Structure):
