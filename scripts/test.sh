@@ -10,6 +10,8 @@ set -u
 cd "$(dirname "$0")/.." || exit 1
 B=${B:-build}
 full=
+# Timeouts are for hangs, not for speed: a busy machine gets three times what an idle one needs.
+export PATIENCE="${PATIENCE:-3}"
 [ "${1:-}" != --full ] || full=-full
 passed=0
 failed=0

@@ -482,6 +482,11 @@ static void rights(void **state)
     op.u.iomem_permission = (struct xen_domctl_iomem_permission){host_io_frame(1).n, 2, 1};
     assert_int_equal(call(XEN_DOMCTL_iomem_permission, d->id), 0);
     assert_true(rangeset_contains(&d->io_frames, host_io_frame(1).n, host_io_frame(2).n));
+    assert_int_equal(io_frames_readonly(domain0, host_io_frame(2).n, host_io_frame(2).n, true), 0);
+    assert_int_equal(call(XEN_DOMCTL_iomem_permission, d->id), -EPERM); /* what the giver cannot write itself */
+    op.u.iomem_permission.allow_access = 0;
+    assert_int_equal(call(XEN_DOMCTL_iomem_permission, d->id), 0);
+    assert_false(rangeset_overlaps(&d->io_frames, host_io_frame(1).n, host_io_frame(2).n));
     op.u.iomem_permission.nr_mfns = ~0UL;
     assert_int_equal(call(XEN_DOMCTL_iomem_permission, d->id), -EINVAL);
     op.u.iomem_permission = (struct xen_domctl_iomem_permission){0, 0, 1};

@@ -226,6 +226,65 @@ static void scrubbing(void **state)
     assert_false(mfn_eq(alloc_frames(12, 0), INVALID_MFN));
 }
 
+/* Who gave a frame up can write to it until its CPU flushes: not after it has been cleared. */
+static void scrubbed_frames_are_out_of_reach(void **state)
+{
+    struct domain *d;
+    unsigned flushes;
+
+    host_machine_init(2, 0);
+    d = guest_create(1, false);
+    while (alloc_scrub_some())
+        ;
+    flushes = host_cpus[1]->flushes;
+    assert_int_equal(reservation_drop(d, guest_frame(d)), 0);
+    while (alloc_scrub_some())
+        ;
+    assert_int_equal(host_cpus[1]->flushes, flushes + 1);
+}
+
+/* Memory may be short of large blocks while others clear what there is: the wait for them ends. */
+static unsigned waits;
+
+static void another_scrubs_on(void)
+{
+    assert_true(++waits < 100);
+    assert_true(alloc_scrub_some());
+}
+
+static void ask_for_too_much(mfn_t m)
+{
+    host_clear_hook = NULL;
+    assert_true(mfn_eq(alloc_frames(13, 0), INVALID_MFN));
+}
+
+static void waiting_for_scrubbers(void **state)
+{
+    host_machine_init(2, 0);
+    host_clear_hook = ask_for_too_much;
+    host_relax_hook = another_scrubs_on;
+    assert_true(alloc_scrub_some());
+    assert_int_equal(waits, 1);
+}
+
+/* Frames of the hypervisor that another CPU has for a moment taken for a guest's are free when that has noticed. */
+static void freed_while_looked_at(void **state)
+{
+    uint64_t before;
+    mfn_t m;
+
+    host_machine_init(1, 0);
+    before = alloc_free_count();
+    m = alloc_frames(2, 0);
+    assert_true(frame_get(frame_of(mfn_add(m, 1))));
+    free_frames(m, 2);
+    assert_int_equal(alloc_free_count(), before - 1);
+    frame_put(frame_of(mfn_add(m, 1)));
+    assert_int_equal(alloc_free_count(), before);
+    assert_audit();
+    assert_false(mfn_eq(alloc_frames(12, 0), INVALID_MFN)); /* all has come together again */
+}
+
 /* Dirty memory is given, cleared, when there is no other; also in blocks that are dirty in part. */
 static void nothing_clean_left(void **state)
 {
@@ -281,9 +340,18 @@ static void idle_cpus_scrub(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        isolated_test(frames),    isolated_test(address_limit),      isolated_test(churn),
-        isolated_test(heap),      isolated_test(plain_references),   isolated_test(flush_clock),
-        isolated_test(scrubbing), isolated_test(nothing_clean_left), isolated_test(idle_cpus_scrub),
+        isolated_test(frames),
+        isolated_test(address_limit),
+        isolated_test(churn),
+        isolated_test(heap),
+        isolated_test(plain_references),
+        isolated_test(flush_clock),
+        isolated_test(scrubbing),
+        isolated_test(nothing_clean_left),
+        isolated_test(idle_cpus_scrub),
+        isolated_test(scrubbed_frames_are_out_of_reach),
+        isolated_test(waiting_for_scrubbers),
+        isolated_test(freed_while_looked_at),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

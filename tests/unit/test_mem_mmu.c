@@ -206,6 +206,23 @@ static void roots(void **state)
     assert_audit();
 }
 
+/* Domain 0 was about to drop a table of the guest's when that was destroyed: it is the one that must go on. */
+static void destroyed_under_a_drop(void **state)
+{
+    struct domain *other;
+
+    start(4, 8);
+    other = guest_create(2, true);
+    host_set_current(0, other->vcpus[0]);
+    host_preempt_after(1);
+    assert_int_equal(mmu_update_entry(d, frame_of(t.l4), 0, 0, PT_SET, 1), 0);
+    assert_non_null(other->vcpus[0]->dropping[0]);
+    guest_destroy(d);
+    host_preempt_after(0);
+    assert_int_equal(frames_owned(1), 0);
+    assert_audit();
+}
+
 static void io_frames(void **state)
 {
     struct frame *l1;
@@ -486,10 +503,19 @@ static void call_mmuext(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        isolated_test(l1_entries),     isolated_test(cmpxchg),         isolated_test(find),
-        isolated_test(upper_entries),  isolated_test(roots),           isolated_test(io_frames),
-        isolated_test(foreign_flags),  isolated_test(call_mmu_update), isolated_test(call_foreign),
-        isolated_test(call_update_va), isolated_test(call_descriptor), isolated_test(call_mmuext),
+        isolated_test(l1_entries),
+        isolated_test(cmpxchg),
+        isolated_test(find),
+        isolated_test(upper_entries),
+        isolated_test(roots),
+        isolated_test(io_frames),
+        isolated_test(foreign_flags),
+        isolated_test(call_mmu_update),
+        isolated_test(call_foreign),
+        isolated_test(call_update_va),
+        isolated_test(call_descriptor),
+        isolated_test(call_mmuext),
+        isolated_test(destroyed_under_a_drop),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

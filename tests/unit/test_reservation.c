@@ -190,6 +190,34 @@ static void shared_frames(void **state)
     assert_int_equal(alloc_free_count(), free);
 }
 
+static unsigned cleared;
+
+/* Until a frame is the domain's, nobody who looked at it when it was another's can get a reference: it would be lost. */
+static void is_out_of_reach(mfn_t m)
+{
+    assert_false(frame_get(frame_of(m)));
+    cleared++;
+}
+
+static void on_the_way_nobody_has_them(void **state)
+{
+    uint64_t in[4], out[1], free, before;
+
+    begin(false);
+    for (unsigned i = 0; i < 4; i++)
+        in[i] = reservation_add(dom, 0, 0, true).n;
+    free = alloc_free_count();
+    host_clear_hook = is_out_of_reach;
+    assert_int_equal(reservation_exchange(dom, in, 4, out, 2, 0), 0);
+    assert_int_equal(cleared, 4);
+    shared_frame_free(shared_frame_alloc(dom));
+    assert_int_equal(cleared, 5);
+    before = alloc_dirty_count();
+    assert_int_equal(reservation_exchange(dom, in, 4, out, 2, 0), -EINVAL);
+    assert_int_equal(alloc_dirty_count(), before - 4); /* cleared, and nobody has seen them */
+    assert_int_equal(alloc_free_count(), free);
+}
+
 /* ---- memory_op ---- */
 
 static void populating_and_decreasing(void **state)
@@ -372,6 +400,8 @@ static void claims(void **state)
     assert_int_equal(alloc_claimed_count(), free - 20);
     assert_int_equal(claim(10, 21), -ENOMEM);
     assert_int_equal(claim(10, 20), 0);
+    assert_int_equal(claim(10, ~0UL), -ENOMEM);
+    assert_int_equal(alloc_claimed_count(), free);
     /* what is promised to one cannot be had by another, nor by who has no promise */
     assert_true(mfn_eq(reservation_add(other, 5, 0, false), INVALID_MFN));
     assert_true(mfn_eq(reservation_add(dom, 0, 0, false), INVALID_MFN));
@@ -444,6 +474,7 @@ int main(void)
         isolated_test(exchanging),
         isolated_test(exchanged_frames_are_out_of_reach),
         isolated_test(shared_frames),
+        isolated_test(on_the_way_nobody_has_them),
         isolated_test(populating_and_decreasing),
         isolated_test(exchange_by_hypercall),
         isolated_test(questions),

@@ -35,8 +35,8 @@ static uint32_t heads[2][ZONES][ORDERS]; /* clean, dirty */
 static uint32_t nonempty[2][ZONES];      /* bit per order */
 static uint64_t free_count, dirty_count, total_count, outstanding;
 static uint64_t scrubs_begun, scrubs_ended; /* in between, a block, counted as free, is off the lists to be cleared */
-static unsigned zones_used;           /* those above are empty */
-static struct ram_run runs[RUNS_MAX]; /* written while booting only */
+static unsigned zones_used;                 /* those above are empty */
+static struct ram_run runs[RUNS_MAX];       /* written while booting only */
 static unsigned runs_count;
 struct window ordinary_window;
 

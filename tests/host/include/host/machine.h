@@ -37,6 +37,7 @@ struct host_cpu {
     unsigned timer_sets, kicks, l4_loads, flushes, switches;
 };
 extern struct host_cpu *host_cpus[MAX_CPUS];
+extern void (*host_clear_hook)(mfn_t m);     /* called before hw_clear_frame clears */
 extern void (*host_relax_hook)(void);        /* called by hw_relax; NULL: gives way to other threads */
 extern void (*host_kick_hook)(unsigned cpu); /* called by hw_kick */
 extern void (*host_switch_hook)(struct vcpu *prev, struct vcpu *next); /* by hw_context_switch */
