@@ -78,7 +78,7 @@ def test_tcp_every_way_at_once(host):
         on(receiver, f"({listen} >/tmp/in{port} </dev/null &) ; sleep 0.2")
     for sender, receiver, port in ways:
         send = "nc" if sender != "dom0" else "busybox nc"
-        on(sender, f"(sleep 4; {send} {addresses[receiver]} {port} </tmp/out >/dev/null) >/dev/null 2>&1 &")
+        on(sender, f"(sleep 4; {send} {addresses[receiver]} {port} </tmp/out >/dev/null) >/dev/null 2>&1 & true")
     for sender, receiver, port in ways:
         wait = f"for i in $(seq 120); do [ $(wc -c </tmp/in{port}) -ge 12000000 ] && break; sleep 0.5; done; md5sum </tmp/in{port}"
         assert sums[sender] in on(receiver, wait), f"{sender} to {receiver}"
@@ -86,7 +86,7 @@ def test_tcp_every_way_at_once(host):
     host.xm_ok("destroy right")
 
 
-@pytest.mark.parametrize("vcpus,memory", [(1, 64), (4, 64), (1, 3072), (4, 1000)])
+@pytest.mark.parametrize("vcpus,memory", [(1, 96), (4, 128), (1, 3072), (4, 1000)])
 def test_sizes(host, vcpus, memory):
     host.xm_ok(f"create tiny name=sized vcpus={vcpus} memory={memory}", 90)
     said = host.in_guest("sized", "nproc; sed -n 's/^MemTotal: *//p' /proc/meminfo", 60)
@@ -112,12 +112,13 @@ def test_two_disks_three_nics(host):
 def test_other_kernels(host, flavour, tmp_path):
     """Debian's full and rt kernels (the cloud kernel is what demo and tiny run)."""
     host.bring(guests.machine.BUILD / "kernels" / flavour / "vmlinuz", f"/tmp/{flavour}")
-    host.xm_ok(f"create tiny name={flavour} kernel=/tmp/{flavour} vcpus=2 memory=128", 120)
+    host.xm_ok(f"create tiny name={flavour} kernel=/tmp/{flavour} vcpus=2 memory=256", 120)
     said = host.in_guest(flavour, "uname -r; nproc", 60)
     assert ("-rt-" in said) == (flavour == "rt") and re.search(r"^2$", said, re.M)
     host.xm_ok(f"destroy {flavour}")
 
 
+@pytest.mark.full
 def test_grub(host):
     """kernel= is Debian's grub-xen, which boots the kernel inside the guest's own disk."""
     host.bring(guests.machine.BUILD / "kernels/grub-xen.bin", "/tmp/grub-xen.bin")

@@ -13,18 +13,19 @@ pytestmark = pytest.mark.ours
 
 @pytest.fixture(scope="module")
 def host(tmp_path_factory):
-    with guests.start(tmp_path_factory.mktemp("many"), "many", mem="8G") as m:
+    with guests.start(tmp_path_factory.mktemp("many"), "many", mem="12G") as m:
         yield m
         m.key("A", r"audit[^\n]*(clean|0 differences)[^\n]*\n", 60)
         m.check_quiet()
         m.poweroff()
 
 
+@pytest.mark.full
 def test_hundred_at_once(host):
     """100 tiny guests, all answering on their consoles, all destroyed."""
     before, free = host.leftovers(), host.free_kib()
     host.write("/tmp/many.sh", """
-        for i in $(seq 100); do xm create -q tiny name=t$i memory=64 || exit 1; done
+        for i in $(seq 100); do xm create -q tiny name=t$i || exit 1; done
         for i in $(seq 100); do
             n=0
             until grep -q 'tiny: 6' /var/log/xen/console/guest-t$i.log 2>/dev/null; do

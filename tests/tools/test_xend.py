@@ -214,7 +214,7 @@ def house(tmp_path):
         h.kill()
     h.store.kill()
     h.store.wait()
-    text = (tmp_path / "stderr").read_text() if (tmp_path / "stderr").exists() else ""
+    text = (tmp_path / "stderr").read_text(errors="replace") if (tmp_path / "stderr").exists() else ""
     assert "Sanitizer" not in text and "runtime error" not in text, text
 
 
@@ -421,6 +421,44 @@ def test_pipelined(house):
     assert sorted(json.loads(f.readline())["id"] for _ in range(count)) == list(range(count))
 
 
+def test_pipelined_waits(house):
+    """More of them than are taken at a time: when the first end, those that follow come in meanwhile."""
+    c = house.start()
+    create(house, c)
+    create(house, c, name="other")
+    names = ["demo"] * 16 + ["other"] * 16
+    lines = b"".join(b'{"id":%d,"method":"VM.wait","params":{"vm":"%s","generation":0}}\n' % (i, name.encode()) for i, name in enumerate(names))
+    clients = [raw(house, lines, expect=False) for _ in range(3)]
+    time.sleep(0.2)
+    for name in ("demo", "other"):
+        c.call("VM.hard_shutdown", vm=name)
+    for s in clients:
+        f = s.makefile("rb")
+        replies = [json.loads(f.readline()) for _ in names]
+        assert sorted(r["id"] for r in replies) == list(range(len(names)))
+        assert all(r["result"] == {"state": "gone"} for r in replies)
+
+
+def test_gone_waiters(house):
+    """Clients that stop waiting and go do not take the place of others."""
+    c = house.start()
+    create(house, c)
+    for _ in range(200):
+        raw(house, b'{"id":1,"method":"VM.wait","params":{"vm":"demo","generation":0}}\n', expect=False).close()
+        c.call("VM.get_record", vm="demo")
+    assert Client(house.socket).call("VM.get_record", vm="demo")["name"] == "demo"
+    c.call("VM.hard_shutdown", vm="demo")
+
+
+def test_script_error_not_utf8(house):
+    """What a script says need not be text."""
+    c = house.start()
+    house.script.write_text("#!/bin/sh\nprintf 'it r\\344ins\\n'; exit 1\n")
+    with pytest.raises(XendError) as e:
+        create(house, c, **devices({"vif": [""]}))
+    assert "it r?ins" in str(e.value)
+
+
 def test_parallel_and_serial(house):
     """Different domains side by side, operations on one in turn."""
     c = house.start()
@@ -548,6 +586,21 @@ def test_rename_restart(house):
     assert Store(house.store_socket).read("/local/domain/1/name") == "demo-1"
     for name in ("demo", "demo-1"):
         c.call("VM.hard_shutdown", vm=name)
+    house.assert_clean()
+
+
+def test_hopeless_rename_restarts(house):
+    """A guest that crashes at once does not fill the machine with its preserved forms; waiting goes from one to the next."""
+    c = house.start()
+    create(house, c, on_crash="rename-restart")
+    for domid in range(1, 6):
+        wait_for(lambda: (running(c, "demo") or {}).get("domid") == domid)
+        assert running(c, "demo")["generation"] == domid - 1
+        house.go_down(domid, CRASH)
+    wait_for(lambda: not running(c, "5"))
+    assert len(house.domains()) == 4
+    for domid in range(1, 5):
+        c.call("VM.hard_shutdown", vm=str(domid))
     house.assert_clean()
 
 
@@ -697,6 +750,31 @@ def test_killed_while_restarting(house):
         s.call(0, "kill", str(house.xend.pid), str(moment))
 
     assert sweep(house, act, ready, range(3, 20), house.kill_in) >= 5
+    assert sweep(house, act, ready, range(2, 200, 11), by_store) >= 8
+
+
+def test_killed_while_renaming(house):
+    """rename-restart: whenever xend is killed, there is a successor."""
+    def ready(c, when):
+        if when == "before":
+            create(house, c, on_crash="rename-restart", **devices({"vif": [""]}))
+            return True
+        r = quietly(c.call, "VM.get_record", vm="demo")
+        if not r or r["power_state"] != "Running" or r["generation"] < 1:
+            return False
+        for vm in c.call("VM.get_all_records")["vms"][1:]:
+            c.call("VM.hard_shutdown", vm=str(vm["domid"]))
+        return house.is_clean()
+
+    def act(c):
+        house.go_down(house.domains()[0][1], CRASH)
+        c.call("VM.wait", vm="demo", generation=0, timeout_s=20)
+
+    def by_store(moment):
+        s = house.shooter = Store(house.store_socket)
+        s.call(0, "kill", str(house.xend.pid), str(moment))
+
+    assert sweep(house, act, ready, range(1, 20), house.kill_in) >= 5
     assert sweep(house, act, ready, range(2, 200, 11), by_store) >= 8
 
 

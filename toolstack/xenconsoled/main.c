@@ -30,8 +30,26 @@ struct daemon {
     struct hvlog hvlog;
     int hv_port; /* -1: the hypervisor is not logged */
     uv_poll_t wires_poll;
+    uv_timer_t second_look;
+    bool events_since; /* the second look was planned */
     uv_signal_t terminate, interrupt, reopen;
 };
+
+#define SECOND_LOOK_MS 1000
+
+static void on_second_look(uv_timer_t *timer);
+
+/*
+ * Linux's /dev/xen/evtchn looks whether its reader has taken all before it adds a port, and wakes it only then. If meanwhile we take the
+ * last one and go to sleep, neither that port nor any later one wakes us. So some time after the last events, once, it is asked again.
+ */
+static void plan_second_look(struct daemon *d)
+{
+    if (uv_is_active((uv_handle_t *)&d->second_look))
+        d->events_since = true;
+    else
+        uv_timer_start(&d->second_look, on_second_look, SECOND_LOOK_MS, 0);
+}
 
 static void on_wires(uv_poll_t *poll, int status, int events)
 {
@@ -40,12 +58,24 @@ static void on_wires(uv_poll_t *poll, int status, int events)
 
     if (port < 0)
         return;
+    plan_second_look(d);
     if (port != d->hv_port) {
         guests_event(d->guests, port);
         return;
     }
     hvlog_copy(&d->hvlog);
     wires_unmask(d->wires, port);
+}
+
+static void on_second_look(uv_timer_t *timer)
+{
+    struct daemon *d = timer->data;
+
+    uv_poll_stop(&d->wires_poll); /* forgotten and added anew, the descriptor is asked whether it can be read */
+    uv_poll_start(&d->wires_poll, UV_READABLE, on_wires);
+    if (d->events_since)
+        plan_second_look(d);
+    d->events_since = false;
 }
 
 static void on_terminate(uv_signal_t *handle, int number)
@@ -156,6 +186,8 @@ static int start(struct daemon *d, uv_loop_t *loop)
     handle_signal(d, loop, &d->terminate, on_terminate, SIGTERM);
     handle_signal(d, loop, &d->interrupt, on_terminate, SIGINT);
     handle_signal(d, loop, &d->reopen, on_reopen, SIGHUP);
+    uv_timer_init(loop, &d->second_look);
+    d->second_look.data = d;
     uv_poll_init(loop, &d->wires_poll, wires_fd(d->wires));
     d->wires_poll.data = d;
     uv_poll_start(&d->wires_poll, UV_READABLE, on_wires);

@@ -49,8 +49,8 @@ static void job_free(struct job *j)
     free(j);
 }
 
-/* rename-restart: a new record beside the preserved one. */
-static void start_successor(struct guest_config *config)
+/* rename-restart: a new record beside the preserved one. The file of that uuid says already that it is to be started. */
+static void start_successor(struct guest_config *config, const struct vm *preserved)
 {
     struct job *j = calloc(1, sizeof(*j));
     struct report r = {0};
@@ -58,10 +58,12 @@ static void start_successor(struct guest_config *config)
 
     if (!vm) {
         log_error("the domain '%s' could not be restarted: %s", config->name ? config->name : "", r.text);
+        state_remove(config->uuid);
         free(j);
     } else {
         vm->then = THEN_RESTART; /* should xend be killed meanwhile, it is begun again */
-        vm->generation = 1;
+        vm->generation = preserved->generation + 1;
+        vm->quick_reboots = preserved->quick_reboots;
         j->vm = vm;
         j->run = start_run;
         j->done = job_free;
@@ -76,7 +78,7 @@ static void look_done(struct job *j)
     struct look *l = (struct look *)j;
 
     if (l->successor)
-        start_successor(l->successor);
+        start_successor(l->successor, j->vm);
     free(l);
 }
 
@@ -150,8 +152,10 @@ void events_look(void)
 {
     struct list l;
 
-    if (list_read(&l))
+    if (list_read(&l)) {
+        free(l.infos);
         return;
+    }
     for (struct vm *vm = vm_list; vm; vm = vm->next) {
         if (vm->busy) /* the record is its job's */
             vm->look_again = true;
@@ -168,6 +172,7 @@ struct waiter {
     struct request *rq;
     char uuid[37];
     unsigned generation;
+    const char *state; /* what it is answered: NULL: not yet, or it took too long */
     uv_timer_t timer;
 };
 static struct waiter *waiters;
@@ -177,15 +182,11 @@ static void on_waiter_closed(uv_handle_t *h)
     free(h->data);
 }
 
-static void waiter_end(struct waiter *w, const char *state)
+/* One that is not on the list any more. */
+static void waiter_end(struct waiter *w)
 {
-    struct waiter **p = &waiters;
-
-    while (*p != w)
-        p = &(*p)->next;
-    *p = w->next;
-    if (state)
-        w->rq->result = json_pack("{ss}", "state", state);
+    if (w->state)
+        w->rq->result = json_pack("{ss}", "state", w->state);
     else
         report_set(&w->rq->report, REPORT_TIMEOUT, "the domain has not gone down in time");
     request_end(w->rq);
@@ -194,10 +195,15 @@ static void waiter_end(struct waiter *w, const char *state)
 
 static void on_timeout(uv_timer_t *t)
 {
-    waiter_end(t->data, NULL);
+    struct waiter **p = &waiters;
+
+    while (*p != t->data)
+        p = &(*p)->next;
+    *p = (*p)->next;
+    waiter_end(t->data);
 }
 
-/* NULL: nothing yet */
+/* NULL: nothing yet. One whose client has gone does not wait any more. */
 static const char *waiter_state(const struct waiter *w)
 {
     const char *state = NULL;
@@ -205,7 +211,7 @@ static const char *waiter_state(const struct waiter *w)
 
     vm_lock();
     vm = vm_find_uuid(w->uuid);
-    if (!vm)
+    if (!vm || !request_is_wanted(w->rq))
         state = "gone";
     else if (vm->state == VM_PRESERVED)
         state = "preserved";
@@ -217,12 +223,21 @@ static const char *waiter_state(const struct waiter *w)
 
 static void waiters_look(void)
 {
-    for (struct waiter *w = waiters, *next; w; w = next) {
-        const char *state = waiter_state(w);
+    struct waiter **p = &waiters, *ends = NULL, *w;
 
-        next = w->next;
-        if (state)
-            waiter_end(w, state);
+    while ((w = *p)) {
+        w->state = waiter_state(w);
+        if (!w->state) {
+            p = &w->next;
+            continue;
+        }
+        *p = w->next;
+        w->next = ends;
+        ends = w;
+    }
+    while ((w = ends)) { /* an answer may let in another request, which comes back here */
+        ends = w->next;
+        waiter_end(w);
     }
 }
 

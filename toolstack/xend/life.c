@@ -74,7 +74,7 @@ static int reap(struct vm *vm)
 
 static void forget(struct vm *vm)
 {
-    state_remove(vm);
+    state_remove(vm->uuid);
     vm_set_state(vm, VM_GONE, THEN_FORGET);
 }
 
@@ -259,11 +259,10 @@ static struct guest_config *copy_config(const struct guest_config *config)
     return copy;
 }
 
-/* Gives the domain a name that is free, NAME-1 and so on, and a uuid of its own. */
+/* Gives the record a name that is free, NAME-1 and so on, and a uuid of its own. */
 static void take_new_name(struct vm *vm)
 {
     char name[GUEST_NAME_MAX + 16], *copy;
-    uint8_t uuid[16];
     unsigned i = 0;
 
     vm_lock();
@@ -278,26 +277,36 @@ static void take_new_name(struct vm *vm)
     uuid_make(vm->uuid);
     memcpy(vm->config.uuid, vm->uuid, sizeof(vm->uuid));
     vm_unlock();
-    uuid_parse(vm->uuid, uuid);
-    hv_domain_set_handle(xend.hv, (uint32_t)vm->domid, uuid);
 }
 
-/* The domain is kept as it is, for somebody to look at, under another name; its devices are free for its successor. */
+/*
+ * The domain is kept as it is, for somebody to look at, under another name; its devices are free for its successor, to which name, uuid and
+ * file stay. Up to set_handle the domain belongs to that file, which has it go down once more; after that nothing does, and the file says
+ * that there is one to be started.
+ */
 static struct guest_config *make_way(struct vm *vm)
 {
     struct guest_config *successor = copy_config(&vm->config);
-    struct store *s = store_get();
+    struct store *s = successor ? store_get() : NULL;
     struct report r = {0};
+    uint8_t uuid[16];
 
-    if (successor && s) {
-        memcpy(successor->uuid, vm->uuid, sizeof(successor->uuid));
-        devices_unplug(s, vm);
-        devices_release(vm);
-        state_remove(vm);
-        take_new_name(vm);
-        if (nodes_rename(s, vm, &r))
-            log_warn("%s", r.text);
+    if (!s) {
+        if (successor)
+            guest_config_free(successor);
+        free(successor);
+        return NULL;
     }
+    memcpy(successor->uuid, vm->uuid, sizeof(successor->uuid));
+    devices_unplug(s, vm);
+    devices_release(vm);
+    set_saved(vm, VM_RUNNING, THEN_RESTART);
+    take_new_name(vm);
+    set_saved(vm, VM_PRESERVED, THEN_FORGET);
+    uuid_parse(vm->uuid, uuid);
+    hv_domain_set_handle(xend.hv, (uint32_t)vm->domid, uuid);
+    if (nodes_rename(s, vm, &r))
+        log_warn("%s", r.text);
     store_put(s);
     return successor;
 }
@@ -370,8 +379,10 @@ void life_recover(struct vm *vm, struct guest_config **successor)
     log_info("domain '%s' (id %lld) found in state %d", vm->config.name, (long long)vm->domid, vm->state);
     if (vm->state == VM_CREATING) {
         if (vm->then == THEN_RESTART)
-            vm->generation--; /* finish() counts it again */
-        vm_set_state(vm, VM_DYING, vm->then);
+            vm->generation--;              /* finish() counts it again */
+        set_saved(vm, VM_DYING, vm->then); /* with its number, which the file may not have */
+    } else if (vm->state == VM_RUNNING && vm->then == THEN_RESTART && vm->domid < 0) {
+        vm_set_state(vm, VM_DYING, THEN_RESTART); /* make_way() was done: its successor */
     }
     if (vm->state == VM_DYING) {
         finish(vm);

@@ -4,6 +4,7 @@
  * What guests and scripts choose may stand in a line: control characters are shown as '?'.
  */
 #include "xend/log.h"
+#include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
 #include <stdarg.h>
@@ -82,6 +83,7 @@ static size_t format_line(char *line, size_t size, enum log_level level, const c
 void log_write(enum log_level level, const char *fmt, ...)
 {
     char line[LOG_LINE_MAX];
+    int error = errno;
     size_t length;
     va_list ap;
 
@@ -98,6 +100,7 @@ void log_write(enum log_level level, const char *fmt, ...)
     if ((log_fd < 0 || log_is_debug) && write(STDERR_FILENO, line, length) < 0)
         log_is_debug = false;
     pthread_mutex_unlock(&lock);
+    errno = error; /* callers look at it after they have said what is wrong */
 }
 
 char *log_tail(size_t bytes)

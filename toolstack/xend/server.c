@@ -36,11 +36,11 @@ static void client_put(struct client *c)
         return;
     free(c->line);
     free(c);
-    clients--;
 }
 
 static void on_closed(uv_handle_t *h)
 {
+    clients--;
     client_put(h->data);
 }
 
@@ -95,13 +95,26 @@ static void client_send(struct client *c, json_t *reply)
         on_written(&o->write, -1);
 }
 
-static json_t *error_of(const struct report *r)
+/* What files and scripts said need not be UTF-8, nor what was cut off: then what is no ASCII is shown as '?', for JSON's sake. */
+static json_t *error_of(struct report *r)
 {
-    return json_pack("{si ss s{ss}}", "code", -32000, "message", r->text[0] ? r->text : "it failed", "data", "kind",
-                     report_kind_name(r->kind));
+    json_t *text = json_string(r->text[0] ? r->text : "it failed");
+
+    if (!text) {
+        for (char *p = r->text; *p; p++)
+            if ((unsigned char)*p >= 0x80)
+                *p = '?';
+        text = json_string(r->text);
+    }
+    return json_pack("{si so s{ss}}", "code", -32000, "message", text, "data", "kind", report_kind_name(r->kind));
 }
 
 static void client_read(struct client *c);
+
+bool request_is_wanted(const struct request *rq)
+{
+    return !rq->client->closing;
+}
 
 void request_end(struct request *rq)
 {

@@ -20,6 +20,8 @@ struct request {
     struct report report;
     void (*work)(struct request *rq); /* of a job: in a worker */
 };
+/* Is its client still there? */
+bool request_is_wanted(const struct request *rq);
 /* Answers and frees it. */
 void request_end(struct request *rq);
 

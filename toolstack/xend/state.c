@@ -60,9 +60,9 @@ static char *to_text(const struct vm *vm)
     return text;
 }
 
-static void path_of(const struct vm *vm, char path[PATH_MAX])
+static void path_of(const char *uuid, char path[PATH_MAX])
 {
-    snprintf(path, PATH_MAX, "%s/%s" STATE_SUFFIX, directory, vm->uuid);
+    snprintf(path, PATH_MAX, "%s/%s" STATE_SUFFIX, directory, uuid);
 }
 
 int state_save(const struct vm *vm, struct report *r)
@@ -75,7 +75,7 @@ int state_save(const struct vm *vm, struct report *r)
     text = to_text(vm);
     if (!text)
         return report_set(r, REPORT_FAILED, "xend has no memory left");
-    path_of(vm, path);
+    path_of(vm->uuid, path);
     rc = files_replace(path, text, strlen(text));
     if (rc)
         report_set(r, REPORT_FAILED, "the state of '%s' cannot be saved in %s: %s", vm->config.name, path,
@@ -84,11 +84,11 @@ int state_save(const struct vm *vm, struct report *r)
     return rc;
 }
 
-void state_remove(const struct vm *vm)
+void state_remove(const char *uuid)
 {
     char path[PATH_MAX];
 
-    path_of(vm, path);
+    path_of(uuid, path);
     unlink(path);
 }
 

@@ -11,7 +11,7 @@
 /* Makes the directory. */
 int state_open(const char *directory, struct report *r);
 int state_save(const struct vm *vm, struct report *r);
-void state_remove(const struct vm *vm);
+void state_remove(const char *uuid);
 /* Makes the records of all files (in the loop, before anything runs). What cannot be understood is logged and put aside as
  * FILE.bad. */
 void state_load_all(void);

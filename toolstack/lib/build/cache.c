@@ -183,19 +183,19 @@ static bool settled(const struct file_key *key)
 }
 
 /* Under its own name now, complete; or away with it */
-static void keep(const struct kernel_cache *c, int fd, const struct file_key *key)
+static void keep(const struct kernel_cache *c, int fd, const struct file_key *key, bool is_settled)
 {
     char name[NAME_SIZE];
 
     name_of(key, name);
-    if (!settled(key) || fdatasync(fd) || renameat(c->directory, UNFINISHED, c->directory, name))
+    if (!is_settled || fdatasync(fd) || renameat(c->directory, UNFINISHED, c->directory, name))
         unlinkat(c->directory, UNFINISHED, 0);
     else
         evict(c->directory, name);
 }
 
-static int unpack_kept(const struct kernel_cache *c, const struct input_file *f, struct kernel_image *image,
-                       struct report *r)
+static int unpack_kept(const struct kernel_cache *c, const struct input_file *f, bool is_settled,
+                       struct kernel_image *image, struct report *r)
 {
     int fd = -1, rc;
 
@@ -207,7 +207,7 @@ static int unpack_kept(const struct kernel_cache *c, const struct input_file *f,
     if (rc)
         unlinkat(c->directory, UNFINISHED, 0);
     else
-        keep(c, fd, &f->key);
+        keep(c, fd, &f->key, is_settled);
     if (!rc && kernel_map(fd, &f->key, image))
         rc = report_set(r, REPORT_FAILED, "kernel '%s' cannot be mapped: %s", f->path, strerror(errno));
     close(fd);
@@ -232,6 +232,7 @@ static int make(struct kernel_cache *c, const struct input_file *f, struct cache
                 struct report *r)
 {
     struct cached_kernel *k = find_mapped(c, &f->key); /* somebody else may have made it meanwhile */
+    bool is_settled = settled(&f->key);                /* before it is read: a later change shows in its times */
     int rc;
 
     *from_cache = true;
@@ -245,7 +246,7 @@ static int make(struct kernel_cache *c, const struct input_file *f, struct cache
     rc = map_kept(c, &f->key, &k->image);
     if (rc) {
         *from_cache = false;
-        rc = unpack_kept(c, f, &k->image, r);
+        rc = unpack_kept(c, f, is_settled, &k->image, r);
         if (rc && r->kind == REPORT_FAILED)
             rc = unpack_in_memory(f, &k->image, r);
     }
@@ -253,7 +254,10 @@ static int make(struct kernel_cache *c, const struct input_file *f, struct cache
         free(k);
         return rc;
     }
-    add_mapped(c, k);
+    if (is_settled)
+        add_mapped(c, k);
+    else
+        k->users = 1; /* the caller's alone */
     *out = k;
     return 0;
 }
