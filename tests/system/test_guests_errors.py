@@ -7,7 +7,7 @@ import pytest
 
 import guests
 
-pytestmark = pytest.mark.ours
+pytestmark = [pytest.mark.ours, pytest.mark.full]
 
 
 @pytest.fixture(scope="module")

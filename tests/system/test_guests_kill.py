@@ -8,7 +8,7 @@ import pytest
 
 import guests
 
-pytestmark = pytest.mark.ours
+pytestmark = [pytest.mark.ours, pytest.mark.full]
 DAEMONS = ("xend", "xenconsoled", "xenstored")
 
 
