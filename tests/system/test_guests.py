@@ -130,6 +130,7 @@ def test_grub(host):
     host.xm_ok("destroy grub")
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("action,left", [("destroy", False), ("restart", True), ("preserve", True), ("rename-restart", True)])
 def test_on_poweroff(host, action, left):
     host.xm_ok(f"create tiny name=life on_poweroff={action}")
@@ -151,6 +152,7 @@ def test_on_poweroff(host, action, left):
             host.xm_ok(f"destroy {name}")
 
 
+@pytest.mark.full
 def test_crash(host):
     """A guest's crash ends that guest alone."""
     host.xm_ok("create tiny name=crash on_crash=preserve")
