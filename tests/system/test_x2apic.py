@@ -34,6 +34,7 @@ ata0-master: type=cdrom, path="{directory}/boot.iso", status=inserted
 boot: cdrom
 com1: enabled=1, mode=socket-client, dev=127.0.0.1:{port}
 log: "{directory}/bochs.log"
+sound: waveoutdrv=dummy, waveindrv=dummy, midioutdrv=dummy
 panic: action=fatal
 """
 GRUB = """\
