@@ -29,7 +29,7 @@ $(KERNELS)/.stamp: images/kernels.sh images/lib.sh
 	$(Q)scripts/deps.sh image
 	$(Q)images/kernels.sh $(KERNELS)
 
-$(IMAGES)/smoke-%.img: images/smoke.sh images/smoke-init images/udhcpc $(KERNELS)/.stamp $(GUEST_BIN)
+$(IMAGES)/smoke-%.img: images/smoke.sh images/lib.sh images/smoke-init images/udhcpc $(KERNELS)/.stamp $(GUEST_BIN)
 	$(Q)images/smoke.sh $(KERNELS)/$* $(B)/guest $@
 
 $(IMAGES)/dom0/disk.img: images/dom0.sh images/lib.sh
@@ -91,6 +91,9 @@ help:
 	@echo 'make system          only the whole-machine tests of make test (T=expression as with pytest -k)'
 	@echo 'make system-full     all whole-machine tests'
 	@echo 'make bench           costs in instructions beside those of Debian'"'"'s Xen; bench/results.json'
+	@echo 'make tools           Domain 0'"'"'s tools, below build/tools; make install DESTDIR=/somewhere puts them there'
+	@echo 'make tools-unit      unit tests of the tools; make tools-check: their programs against a played machine'
+	@echo 'make bench-guests    what creating and destroying a guest and the store cost, in instructions'
 	@echo 'make size            code, image and memory sizes'
 	@echo 'make images          the Domain 0 and test images alone; make refresh-images: anew, with newer packages'
 	@echo 'make deps            installs what any of these needs'

@@ -31,3 +31,24 @@ fetch_debs() {
 rootly() {
     if [ "$(id -u)" -eq 0 ]; then "$@"; else fakeroot "$@"; fi
 }
+
+# Puts modules, with all that they need and their index, below ROOT: copy_modules KERNEL-DIR ROOT MODULE...
+copy_modules() {
+    modules_kernel=$1
+    modules_root=$2
+    shift 2
+    modules_release=$(basename "$modules_kernel")
+    modules_from=$modules_kernel/lib/modules/$modules_release
+    mkdir -p "$modules_root/lib/modules/$modules_release"
+    for m in "$@"; do
+        # A name that the flavour has built in lists nothing.
+        modprobe -d "$modules_kernel" -S "$modules_release" --show-depends "$m" 2>/dev/null | sed -n 's/^insmod \([^ ]*\).*/\1/p' || true
+    done | sort -u | while read -r path; do
+        name=lib/modules/${path#*/lib/modules/}
+        mkdir -p "$modules_root/$(dirname "$name")"
+        cp "$path" "$modules_root/$name"
+    done
+    cp "$modules_from/modules.order" "$modules_from/modules.builtin" "$modules_from/modules.builtin.modinfo" \
+        "$modules_root/lib/modules/$modules_release/"
+    depmod -b "$modules_root" "$modules_release"
+}

@@ -5,7 +5,8 @@
 #
 #   scripts/run.sh [--gdb] [--smoke]
 #
-# Environment: HYPERVISOR, SMP, MEM; DOM0_MEM (the rest is for guests); HVARGS and LINUXARGS add options for the hypervisor and for Domain 0's kernel;
+# Environment: HYPERVISOR, SMP, MEM; DOM0_MEM (the rest is for guests; 1G of a
+# machine of 2G or more); HVARGS and LINUXARGS add options for the hypervisor and for Domain 0's kernel;
 # QEMUARGS adds to QEMU's. The disks' changes stay in build/run/ until the images themselves are made anew.
 set -eu
 cd "$(dirname "$0")/.."
@@ -27,7 +28,11 @@ done
 kernel=build/images/dom0/vmlinuz
 initrd=build/images/dom0/initrd.img
 linuxargs='root=LABEL=hospes ro console=hvc0 quiet'
-hvargs="dom0_mem=${DOM0_MEM:-1G}"
+# A machine of 2 GiB or more is shared with guests; a smaller one is Domain 0's alone.
+dom0_mem=${DOM0_MEM:-}
+mib=$(echo "${MEM:-2G}" | awk '/[Gg]$/ { $0 *= 1024 } { print int($0) }')
+[ -n "$dom0_mem" ] || [ "$mib" -lt 2048 ] || dom0_mem=1G
+hvargs=${dom0_mem:+dom0_mem=$dom0_mem}
 if [ -n "$smoke" ]; then
     kernel=build/kernels/newest/vmlinuz
     initrd=build/images/smoke-newest.img

@@ -1,6 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
-# Every test: style, sizes, the builds of both compilers, unit tests, whole machines. Prints the time of each part; the last line is
+# Every test: style, sizes, the builds of both compilers, unit tests, the tools against a played machine,
+# whole machines. Prints the time of each part; the last line is
 # 'N passed, N failed'. Called by make test; --full takes the whole matrix and the long loads.
 #
 #   scripts/test.sh [--full]

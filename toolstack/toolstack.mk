@@ -25,4 +25,7 @@ include $(wildcard toolstack/*/*.mk)
 
 .PHONY: tools install
 tools: $(TOOLS_ALL) $(TOOLS_FILES)
+install: tools
+	$(Q)mkdir -p '$(DESTDIR)/'
+	$(Q)cp -R --preserve=mode,links '$(TOOLS)/.' '$(DESTDIR)/'
 -include $(TOOLS_O:.o=.d)
