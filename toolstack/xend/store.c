@@ -21,7 +21,6 @@
 #include "xend/clock.h"
 #include "xend/log.h"
 
-#define IDLE_MAX          4
 #define WATCH_SLICE_MS    1000
 #define RETRY_PAUSE_MS    50
 #define TRANSACTION_TRIES 100
@@ -32,8 +31,7 @@ struct store {
     bool gave_up;              /* xenstored did not come back in time: further calls try but once */
 };
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
-static struct xs_handle *idle[IDLE_MAX];
-static unsigned idle_count;
+static struct xs_handle *idle; /* one connection is kept for the next who asks: more would pile up after a busy time */
 
 /* ---- Connections ------------------------------------------------------------------------------------------- */
 
@@ -75,8 +73,8 @@ struct store *store_get(void)
     if (!s)
         return NULL;
     pthread_mutex_lock(&lock);
-    if (idle_count)
-        s->xs = idle[--idle_count];
+    s->xs = idle;
+    idle = NULL;
     pthread_mutex_unlock(&lock);
     return s;
 }
@@ -88,8 +86,8 @@ void store_put(struct store *s)
     if (s->watcher)
         xs_close(s->watcher);
     pthread_mutex_lock(&lock);
-    if (s->xs && idle_count < IDLE_MAX) {
-        idle[idle_count++] = s->xs;
+    if (!idle) {
+        idle = s->xs;
         s->xs = NULL;
     }
     pthread_mutex_unlock(&lock);

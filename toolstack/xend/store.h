@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * xenstore, as a worker uses it: blocking, each call retried for some seconds when xenstored is being restarted. A handle
- * belongs to one thread between store_get and store_put; connections are kept for the next one.
+ * belongs to one thread between store_get and store_put; a connection is kept for the next one.
  * Functions return 0 (or text), -1 (NULL) with errno as xenstore gave it; ENOTCONN: xenstored cannot be reached.
  */
 #pragma once
