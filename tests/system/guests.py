@@ -56,6 +56,17 @@ class Domain0(machine.Machine):
         time.sleep(0.5)
         self.send("\r")
         self.expect(r"# ", timeout)
+        # More than one prompt may be on its way: after this only the last is.
+        self.run("true")
+        self.expect(r"# ")
+
+    def type_at(self, name, line):
+        """Types a line on a guest's console from Domain 0's shell, without attaching to it."""
+        self.ok(f"printf '{line}\\r' >$(xenstore-read /local/domain/$(xm domid {name})/console/tty)")
+
+    def until(self, condition, seconds=30):
+        """Waits in Domain 0's shell until a command succeeds."""
+        self.ok(f"for i in $(seq {int(seconds * machine.PATIENCE * 5)}); do {condition} && break; sleep 0.2; done; {condition}", seconds + 10)
 
     def leave(self):
         """Ctrl-] and back in Domain 0's shell."""

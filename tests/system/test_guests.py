@@ -58,7 +58,6 @@ def test_http_from_domain0(host):
     host.ok("pkill -f 'busybox httpd'")
 
 
-@pytest.mark.full
 def test_tcp_every_way_at_once(host):
     """Two guests and Domain 0 send to each other, all at the same time, and every stream arrives whole."""
     addresses = {"dom0": "10.11.0.1"}
@@ -75,8 +74,9 @@ def test_tcp_every_way_at_once(host):
     prepare = "head -c 3000000 /dev/urandom >/tmp/out; md5sum </tmp/out"
     sums = {name: re.search(r"[0-9a-f]{32}", on(name, prepare)).group(0) for name in addresses}
     for _, receiver, port in ways:
-        listen = f"nc -l -p {port}" if receiver != "dom0" else f"busybox nc -l -p {port}"
-        on(receiver, f"({listen} >/tmp/in{port} </dev/null &) ; sleep 0.2")
+        nc = "nc" if receiver != "dom0" else "busybox nc"
+        # An end of the receiver's input would end the sender.
+        on(receiver, f"(sleep 300 | {nc} -l -p {port} >/tmp/in{port} &) ; sleep 0.2")
     for sender, receiver, port in ways:
         send = "nc" if sender != "dom0" else "busybox nc"
         on(sender, f"(sleep 4; {send} {addresses[receiver]} {port} </tmp/out >/dev/null) >/dev/null 2>&1 & true")
@@ -87,13 +87,13 @@ def test_tcp_every_way_at_once(host):
     host.xm_ok("destroy right")
 
 
-@pytest.mark.parametrize("vcpus,memory", [(1, 96), (4, 128), (1, 3072), (4, 1000)])
+@pytest.mark.parametrize("vcpus,memory", [(1, 64), (4, 128), (1, 3072), (4, 1000)])
 def test_sizes(host, vcpus, memory):
     host.xm_ok(f"create tiny name=sized vcpus={vcpus} memory={memory}", 90)
     said = host.in_guest("sized", "nproc; sed -n 's/^MemTotal: *//p' /proc/meminfo", 60)
     assert re.search(rf"^{vcpus}$", said, re.M)
     total = int(re.search(r"(\d+) kB", said).group(1))
-    assert (memory - 48) * 1024 * 0.95 < total <= memory * 1024, said  # the kernel itself takes some
+    assert (memory - 50) * 1024 * 0.95 < total <= memory * 1024, said  # the kernel itself takes some
     assert f" {memory} " in host.xm_ok("list sized")
     host.xm_ok("destroy sized")
 
@@ -130,35 +130,34 @@ def test_grub(host):
     host.xm_ok("destroy grub")
 
 
-@pytest.mark.full
-@pytest.mark.parametrize("action,left", [("destroy", False), ("restart", True), ("preserve", True), ("rename-restart", True)])
-def test_on_poweroff(host, action, left):
+ACTIONS = ["destroy", "restart", "preserve", "rename-restart"]
+
+
+@pytest.mark.parametrize("action", ACTIONS)
+def test_on_poweroff(host, action):
     host.xm_ok(f"create tiny name=life on_poweroff={action}")
     first = host.domains()["life"]
-    host.attach("life")
-    host.send("poweroff -f\r")
-    host.expect(r"(?s)root@hospes:~# |tiny# ", 60)
-    if action in ("restart", "rename-restart"):
-        host.child.send("\x1d")
-    host.run(f"for i in $(seq 100); do xm domid life 2>/dev/null | grep -qx {first} || break; sleep 0.1; done" if action != "preserve" else "sleep 1")
-    now = host.domains()
-    assert ("life" in now) == left, now
+    host.in_guest("life", "true")
+    host.type_at("life", "poweroff -f")
     if action == "preserve":
-        assert now["life"] == first and re.search(r"life +\d+ +\d+ +\d+ +---s--", host.xm_ok("list life"))
-    elif left:
-        assert now["life"] != first
-    for name in now:
+        host.until("xm list life | grep -q -- '---s--'")
+        assert host.domains()["life"] == first
+    elif action == "destroy":
+        host.until("! xm list life >/dev/null 2>&1")
+    else:
+        host.until(f"xm domid life 2>/dev/null | grep -qvx {first}")
+        host.in_guest("life", "true")
+        others = [name for name in host.domains() if name not in ("life", "Domain-0")]
+        assert len(others) == (action == "rename-restart")
+    for name in host.domains():
         if name != "Domain-0":
             host.xm_ok(f"destroy {name}")
 
 
-@pytest.mark.full
 def test_crash(host):
     """A guest's crash ends that guest alone."""
     host.xm_ok("create tiny name=crash on_crash=preserve")
-    host.attach("crash")
-    host.send("echo c >/proc/sysrq-trigger\r")
-    host.child.send("\x1d")
-    host.run("for i in $(seq 100); do xm list crash | grep -q 'c-* ' && break; sleep 0.1; done")
-    assert re.search(r"crash +\d+ +\d+ +\d+ +---[s-]c-", host.xm_ok("list crash"))
+    host.in_guest("crash", "true")
+    host.type_at("crash", "echo c >/proc/sysrq-trigger")
+    host.until("xm list crash | grep -Eq -- '---[s-]c-'")
     host.xm_ok("destroy crash")
