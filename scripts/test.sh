@@ -45,6 +45,19 @@ part() {
     [ "$bad" -eq 0 ] || tail -n 120 "$log"
 }
 
+# Made beside the parts that don't need them: most of it is unpacking packages.
+images() {
+    make --no-print-directory system-images >"$B/test-images.log" 2>&1 </dev/null &
+    images=$!
+}
+
+images_made() {
+    wait "$images" || {
+        tail -n 60 "$B/test-images.log"
+        false
+    }
+}
+
 unit_count() {
     sed -n 's/^unit tests: \([0-9]*\) passed, \([0-9]*\) failed$/\1 \2/p' "$1" | tail -n 1
 }
@@ -64,6 +77,9 @@ if ! scripts/deps.sh build image run test >"$B/test-deps.log" 2>&1; then
     exit 1
 fi
 
+MAKEFLAGS=-j$(nproc)
+export MAKEFLAGS
+images
 part style '' make --no-print-directory style
 part build '' make --no-print-directory all
 part clang-build '' make --no-print-directory B="$B/clang" CC=clang-14 all
@@ -75,6 +91,7 @@ part unit-clang unit_count make --no-print-directory CC=clang-14 unit
 part tools '' make --no-print-directory tools
 part tools-clang '' make --no-print-directory B="$B/clang" CC=clang-14 tools
 part tools-unit unit_count make --no-print-directory tools-unit
+part images '' images_made
 part tools-check system_count make --no-print-directory tools-check
 part system system_count make --no-print-directory "system$full"
 

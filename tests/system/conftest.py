@@ -10,6 +10,7 @@ import threading
 
 import pytest
 
+import guests
 import machine
 
 
@@ -84,36 +85,20 @@ def start(request, tmp_path):
     return starter
 
 
-class SharedDebian:
-    """Debian as Domain 0 with four vCPUs on two CPUs, kept from test to test as long as they pass."""
+class Shared:
+    """A machine kept from test to test as long as they pass: boot(count) starts one, finish(machine) ends it well."""
 
-    # The reference mixes up the vCPUs' FPU registers on this QEMU once they are more than the CPUs.
-    SPEC = machine.Spec(image="dom0", options="" if machine.REFERENCE else "dom0_max_vcpus=4")
-
-    def __init__(self, directories):
-        self.directories = directories
+    def __init__(self, boot, finish):
+        self.boot = boot
+        self.finish = finish
         self.machine = None
         self.count = 0
 
     def get(self):
         if self.machine is None:
             self.count += 1
-            self.machine = machine.Machine(self.SPEC, f"dom0-{self.count}", self.directories.mktemp("dom0"),
-                                           disk=machine.BUILD / "images/dom0/disk.img")
-            self.machine.__enter__()
-            self.machine.wait_shell(180)
-            self.bring_programs()
+            self.machine = self.boot(self.count)
         return self.machine
-
-    def bring_programs(self):
-        """The test programs go in over the network, as a user would bring them."""
-        archive = self.directories.mktemp("programs")
-        subprocess.run(["tar", "-C", str(machine.BUILD / "guest"), "-cf", str(archive / "programs.tar"), "."], check=True)
-        server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Quiet, directory=str(archive)))
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        self.machine.ok("until ip route | grep -q default; do sleep 0.3; done", 60)
-        self.machine.ok(f"mkdir -p /test && curl -s http://10.0.2.2:{server.server_port}/programs.tar | tar -C /test -x")
-        server.shutdown()
 
     def drop(self, failed):
         """Ends it; after a failure its log stays."""
@@ -121,31 +106,87 @@ class SharedDebian:
             self.machine.__exit__(AssertionError if failed else None, None, None)
             self.machine = None
 
+    def lend(self, request):
+        """The machine for one test; the next test gets a new one when this one fails."""
+        try:
+            yield self.get()
+        finally:
+            if getattr(request.node, "failed_in_call", True):
+                self.drop(True)
+
+    def end(self):
+        try:
+            if self.machine is not None:
+                self.finish(self.machine)
+                self.drop(False)
+        finally:
+            self.drop(True)
+
+
+def bring_programs(m, archive):
+    """The test programs go in over the network, as a user would bring them."""
+    subprocess.run(["tar", "-C", str(machine.BUILD / "guest"), "-cf", str(archive / "programs.tar"), "."], check=True)
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Quiet, directory=str(archive)))
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    m.ok("until ip route | grep -q default; do sleep 0.3; done", 60)
+    m.ok(f"mkdir -p /test && curl -s http://10.0.2.2:{server.server_port}/programs.tar | tar -C /test -x")
+    server.shutdown()
+
 
 @pytest.fixture(scope="session")
 def shared_debian(tmp_path_factory):
-    shared = SharedDebian(tmp_path_factory)
+    """Debian as Domain 0 with four vCPUs on two CPUs."""
+    # The reference mixes up the vCPUs' FPU registers on this QEMU once they are more than the CPUs.
+    spec = machine.Spec(image="dom0", options="" if machine.REFERENCE else "dom0_max_vcpus=4")
+
+    def boot(count):
+        m = machine.Machine(spec, f"dom0-{count}", tmp_path_factory.mktemp("dom0"), disk=machine.BUILD / "images/dom0/disk.img")
+        m.__enter__()
+        m.wait_shell(180)
+        bring_programs(m, tmp_path_factory.mktemp("programs"))
+        return m
+
+    def finish(m):
+        m.check_quiet()
+        m.poweroff()
+
+    shared = Shared(boot, finish)
     yield shared
-    try:
-        if shared.machine is not None:
-            shared.machine.check_quiet()
-            shared.machine.poweroff()
-            shared.drop(False)
-    finally:
-        shared.drop(True)
+    shared.end()
+
+
+@pytest.fixture
+def dom0(request, shared_debian):
+    yield from shared_debian.lend(request)
+
+
+@pytest.fixture(scope="session")
+def shared_host(tmp_path_factory):
+    """Domain 0 with the tools and room for guests. At its end nothing may be left of any guest."""
+    def boot(count):
+        m = guests.start(tmp_path_factory.mktemp("guests"), f"guests-{count}", mem="6G")
+        m.__enter__()
+        m.before = m.leftovers()
+        return m
+
+    def finish(m):
+        m.run("for d in $(xm list | awk 'NR > 2 {print $1}'); do xm destroy $d; done")
+        assert m.settled(m.before) == m.before
+        m.key("A", r"audit[^\n]*(clean|0 differences)[^\n]*\n", 60)
+        m.check_quiet()
+        m.poweroff()
+
+    shared = Shared(boot, finish)
+    yield shared
+    shared.end()
+
+
+@pytest.fixture
+def host(request, shared_host):
+    yield from shared_host.lend(request)
 
 
 @pytest.hookimpl(hookwrapper=True)
 def pytest_runtest_makereport(item, call):
     outcome = yield
     setattr(item, "failed_in_" + call.when, outcome.get_result().failed)
-
-
-@pytest.fixture
-def dom0(request, shared_debian):
-    """The shared Debian; the next test gets a new one when this one fails."""
-    try:
-        yield shared_debian.get()
-    finally:
-        if getattr(request.node, "failed_in_call", True):
-            shared_debian.drop(True)

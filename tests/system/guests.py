@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """A Domain 0 with the tools, and the guests in it: what the guest tests share."""
 
+import base64
 import functools
 import http.server
 import pathlib
@@ -36,7 +37,7 @@ class Domain0(machine.Machine):
 
     def write(self, path, text):
         """A small text file in Domain 0."""
-        self.ok(f"cat >{path} <<'END_OF_FILE'\n{text.rstrip()}\nEND_OF_FILE")
+        self.ok(f"echo {base64.b64encode(text.encode()).decode()} | base64 -d >{path}")
 
     def bring(self, source, target):
         """Copies a file of the machine that runs the tests into Domain 0, over the network."""

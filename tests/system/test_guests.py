@@ -12,19 +12,6 @@ pytestmark = pytest.mark.ours
 ADDRESS = "until ip -4 -o addr | grep -q 'inet 10\\.11\\.'; do sleep 0.3; done"
 
 
-@pytest.fixture(scope="module")
-def host(tmp_path_factory):
-    """One Domain 0 for the tests of this file. At its end nothing may be left of any guest."""
-    with guests.start(tmp_path_factory.mktemp("guests"), "guests", mem="6G") as m:
-        before = m.leftovers()
-        yield m
-        m.run("for d in $(xm list | awk 'NR > 2 {print $1}'); do xm destroy $d; done")
-        assert m.settled(before) == before
-        m.key("A", r"audit[^\n]*(clean|0 differences)[^\n]*\n", 60)
-        m.check_quiet()
-        m.poweroff()
-
-
 def test_demo(host):
     """The first guest: login, network, disk, reboot and poweroff from inside."""
     host.send("xm create -c demo\r")
@@ -34,7 +21,7 @@ def test_demo(host):
     host.ok(ADDRESS, 60)
     host.ok("ping -c 3 -W 5 10.11.0.1")
     host.ok("dd if=/dev/urandom of=/root/big bs=1M count=500 conv=fsync status=none", 240)
-    host.ok("sha256sum /root/big >/root/sum && echo 3 >/proc/sys/vm/drop_caches && sha256sum -c /root/sum && rm /root/big", 300)
+    host.ok("md5sum /root/big >/root/sum && echo 3 >/proc/sys/vm/drop_caches && md5sum -c /root/sum && rm /root/big", 300)
     said = host.ok("dmesg")
     assert not guests.machine.complaints(said)
     host.send("reboot\r")
