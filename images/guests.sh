@@ -30,12 +30,13 @@ printf '127.0.0.1 localhost\n127.0.1.1 demo\n::1 localhost\n' >"$root/etc/hosts"
 echo '/dev/xvda / ext4 errors=remount-ro 0 1' >"$root/etc/fstab"
 mkdir -p "$root/etc/systemd/network"
 printf '[Match]\nName=en* eth*\n\n[Network]\nDHCP=yes\n' >"$root/etc/systemd/network/80-dhcp.network"
-# For a guest whose kernel= is GRUB, which boots the kernel of this disk.
+# For a guest whose kernel= is GRUB, which boots the kernel of this disk: the unpacked one, as the cloud kernel is packed by
+# LZ4, which Debian's GRUB does not read.
 mkdir -p "$root/boot/grub"
 cat >"$root/boot/grub/grub.cfg" <<'GRUB'
-set timeout=0
+set timeout=5
 menuentry demo {
-    linux /vmlinuz root=/dev/xvda ro console=hvc0
+    linux /boot/vmlinux root=/dev/xvda ro console=hvc0
     initrd /initrd.img
 }
 GRUB
@@ -62,6 +63,7 @@ cat >"$work/pack" <<'PACK'
 set -eu
 tar -C "$1/root" -xpf "$1/root.tar" --exclude=./dev/*
 rm "$1/root.tar"
+scripts/kernel-prepare.sh "$1/root/boot/"vmlinuz-* "$1/root/boot/vmlinux"
 cp -L "$1/root/boot/"vmlinuz-* "$1/guests/demo/vmlinuz"
 cp -L "$1/root/boot/"initrd.img-* "$1/guests/demo/initrd.img"
 truncate -s 2G "$1/guests/demo/disk.img"
