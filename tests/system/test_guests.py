@@ -108,11 +108,19 @@ def test_other_kernels(host, flavour, tmp_path):
 
 @pytest.mark.full
 def test_grub(host):
-    """kernel= is Debian's grub-xen, which boots the kernel inside the guest's own disk."""
+    """kernel= is Debian's grub-xen: its menu and its command line take keys, and it boots the kernel inside the guest's own disk."""
     host.bring(guests.machine.BUILD / "kernels/grub-xen.bin", "/tmp/grub-xen.bin")
     host.send("xm create -c demo name=grub kernel=/tmp/grub-xen.bin ramdisk=\r")
-    host.login(200)
-    host.ok("grep -q BOOT_IMAGE /proc/cmdline")
+    host.expect(r"previous menu", 60)
+    host.child.send("c")
+    for line in ("linux /boot/vmlinux root=/dev/xvda ro console=hvc0 typed", "initrd /initrd.img"):
+        host.expect(r"grub> ", 90)
+        host.send(f"{line}\r")
+    host.expect(r"grub> ", 90)
+    host.send("boot\r")
+    host.login(120)
+    host.ok("grep -qw typed /proc/cmdline")
+    assert not guests.machine.complaints(host.ok("dmesg"))
     host.leave()
     host.xm_ok("destroy grub")
 
