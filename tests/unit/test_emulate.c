@@ -5,13 +5,13 @@
  */
 #include "host/test.h"
 #include <sys/mman.h>
+#include "host/native.h"
 #include "core/mem/alloc.h"
 #include "core/mem/mmu.h"
 
 static struct frame *table_frame; /* stands for the page table */
 static uint64_t *page;            /* the same for the native instruction */
-static uint8_t *jit;
-static unsigned interfere; /* how often another CPU changes the entry under the emulation */
+static unsigned interfere;        /* how often another CPU changes the entry under the emulation */
 
 static int cmpxchg_l1(struct domain *d, mfn_t l1, unsigned index, pte_t expected, pte_t value)
 {
@@ -49,25 +49,6 @@ void pv_single_step(struct vcpu *v)
 {
     fail_msg("no sample sets TF");
 }
-
-/* ---- Native execution ---- */
-extern void run_native(struct regs *r);
-void *native_target;
-uint64_t native_regs, native_rax;
-__asm__(".text\nrun_native:\n"
-        "push %rbx; push %rbp; push %r12; push %r13; push %r14; push %r15\n"
-        "mov %rdi, native_regs(%rip); mov %rdi, %rax\n"
-        "mov 0(%rax), %r15; mov 8(%rax), %r14; mov 16(%rax), %r13; mov 24(%rax), %r12; mov 32(%rax), %rbp\n"
-        "mov 40(%rax), %rbx; mov 48(%rax), %r11; mov 56(%rax), %r10; mov 64(%rax), %r9; mov 72(%rax), %r8\n"
-        "mov 88(%rax), %rcx; mov 96(%rax), %rdx; mov 104(%rax), %rsi; mov 112(%rax), %rdi\n"
-        "pushq 144(%rax); popfq; mov 80(%rax), %rax\n"
-        "call *native_target(%rip)\n"
-        "mov %rax, native_rax(%rip); pushfq; mov native_regs(%rip), %rax; popq 144(%rax)\n"
-        "mov %r15, 0(%rax); mov %r14, 8(%rax); mov %r13, 16(%rax); mov %r12, 24(%rax); mov %rbp, 32(%rax)\n"
-        "mov %rbx, 40(%rax); mov %r11, 48(%rax); mov %r10, 56(%rax); mov %r9, 64(%rax); mov %r8, 72(%rax)\n"
-        "mov %rcx, 88(%rax); mov %rdx, 96(%rax); mov %rsi, 104(%rax); mov %rdi, 112(%rax)\n"
-        "mov native_rax(%rip), %rcx; mov %rcx, 80(%rax)\n"
-        "pop %r15; pop %r14; pop %r13; pop %r12; pop %rbp; pop %rbx; ret\n");
 
 static uint64_t seed = 88172645463325252UL;
 static uint64_t random64(void)
@@ -150,9 +131,6 @@ static void one_round(const struct sample *t)
     code_now.bytes[t->disp] = (uint8_t)displacement;
     code_now.count = 16;
     code_now.mode = CODE_64;
-    memcpy(jit, code_now.bytes, t->length);
-    jit[t->length] = 0xc3;
-    native_target = jit;
     bytes = operand_bytes();
     offset = (unsigned)(random64() % 8) & ~(bytes - 1);
 
@@ -164,7 +142,7 @@ static void one_round(const struct sample *t)
     entry[0] = page[0];
     mine = native;
     interfere = (unsigned)(random64() % 3);
-    run_native(&native);
+    host_run_native(&native, code_now.bytes, t->length);
     assert_true(pv_emulate_pt_write(&a_vcpu, &mine, (uint64_t)page + offset));
 
     if (page[0] != entry[0])
@@ -213,6 +191,44 @@ static void test_lengths(void **state)
         assert_int_equal(i.length, forms[n].length);
         assert_int_equal(insn_address(&i, &r, CODE_64), forms[n].address);
         assert_false(insn_decode(&i, forms[n].bytes, forms[n].length - 1, CODE_64));
+    }
+}
+
+static void assert_decodes(const uint8_t *bytes, unsigned length, enum insn_size mode, unsigned seg)
+{
+    struct insn i;
+
+    assert_true(insn_decode(&i, bytes, length, mode));
+    assert_int_equal(i.length, length);
+    assert_int_equal(i.seg, seg);
+}
+
+/* Of the segment overrides only FS and GS count in 64-bit mode, whatever stands behind them. */
+static void test_segment_overrides(void **state)
+{
+    static const uint8_t gs_es[] = {0x65, 0x26, 0x89, 0x03}, es_gs[] = {0x3e, 0x65, 0x89, 0x03},
+                         es[] = {0x26, 0x89, 0x03};
+
+    assert_decodes(gs_es, sizeof(gs_es), CODE_64, SEG_GS);
+    assert_decodes(es_gs, sizeof(es_gs), CODE_64, SEG_GS);
+    assert_decodes(es, sizeof(es), CODE_64, SEG_NONE);
+    assert_decodes(gs_es, sizeof(gs_es), CODE_32, SEG_ES);
+}
+
+/* Moves to and from control and debug registers have two registers, though the mode bits name memory. */
+static void test_register_moves(void **state)
+{
+    static const uint8_t opcodes[] = {0x20, 0x21, 0x22, 0x23};
+
+    for (unsigned n = 0; n < 4 * ARRAY_SIZE(opcodes); n++) {
+        const uint8_t code[] = {0x0f, opcodes[n / 4], (uint8_t)(0x27 | (n % 4) << 6)};
+        struct insn i;
+
+        assert_decodes(code, sizeof(code), CODE_64, SEG_NONE);
+        assert_true(insn_decode(&i, code, sizeof(code), CODE_64));
+        assert_int_equal(i.mod, 3);
+        assert_int_equal(i.reg, 4);
+        assert_int_equal(i.rm, 7);
     }
 }
 
@@ -265,21 +281,19 @@ static void test_random_bytes(void **state)
 static int setup(void **state)
 {
     page = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    jit = mmap(NULL, 4096, PROT_READ | PROT_WRITE | PROT_EXEC, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     host_machine_init(1, 256);
     table_frame = frame_of(alloc_frames(0, 0));
     table_frame->refs |= (uint64_t)FT_L1 << FR_TYPE_SHIFT;
     table_frame->owner = a_domain.id;
-    return page == MAP_FAILED || jit == MAP_FAILED;
+    return page == MAP_FAILED;
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_against_processor),
-        cmocka_unit_test(test_lengths),
-        cmocka_unit_test(test_usual_forms),
-        cmocka_unit_test(test_random_bytes),
+        cmocka_unit_test(test_against_processor), cmocka_unit_test(test_lengths),
+        cmocka_unit_test(test_segment_overrides), cmocka_unit_test(test_register_moves),
+        cmocka_unit_test(test_usual_forms),       cmocka_unit_test(test_random_bytes),
     };
     return cmocka_run_group_tests(tests, setup, NULL);
 }

@@ -10,6 +10,7 @@
 #define IMMZ   0x04 /* 2 or 4 bytes, sign-extended */
 #define BYTE   0x08 /* byte operands; the others take the operand size */
 #define PREFIX 0x10
+#define REGS   0x20 /* with MODRM: both are registers, whatever its mode bits say */
 
 #define ALU(base)                                                                                                      \
     [(base) + 0] = K | MODRM | BYTE, [(base) + 1] = K | MODRM, [(base) + 2] = K | MODRM | BYTE, [(base) + 3] = K | MODRM
@@ -58,10 +59,10 @@ static const uint8_t two_byte[256] = {
     [0x06] = K,
     [0x08] = K,
     [0x09] = K, /* clts invd wbinvd */
-    [0x20] = K | MODRM,
-    [0x21] = K | MODRM,
-    [0x22] = K | MODRM,
-    [0x23] = K | MODRM, /* mov cr, dr */
+    [0x20] = K | MODRM | REGS,
+    [0x21] = K | MODRM | REGS,
+    [0x22] = K | MODRM | REGS,
+    [0x23] = K | MODRM | REGS, /* mov cr, dr */
     [0x30] = K,
     [0x31] = K,
     [0x32] = K,
@@ -107,7 +108,8 @@ static inline __attribute__((always_inline)) int64_t next_signed(struct cursor *
     return bytes == 2 ? (int16_t)low : (int32_t)(low | (uint32_t)at[2] << 16 | (uint32_t)at[3] << 24);
 }
 
-static void legacy_prefix(struct insn *i, uint8_t b)
+/* ES, CS, SS and DS mean nothing in 64-bit mode: they do not even take back an FS or GS before them. */
+static void legacy_prefix(struct insn *i, uint8_t b, enum insn_size mode)
 {
     if (b == 0xf0)
         i->lock = true;
@@ -121,7 +123,7 @@ static void legacy_prefix(struct insn *i, uint8_t b)
         i->rep = true;
     else if (b >= 0x64)
         i->seg = b & 7;
-    else
+    else if (mode == CODE_32)
         i->seg = (b >> 3) & 3;
 }
 
@@ -139,7 +141,7 @@ static inline uint8_t prefixes_and_opcode(struct insn *i, struct cursor *c, enum
             break;
         rex = b & 0x4f;
         if (unlikely((b & 0xf0) != 0x40)) {
-            legacy_prefix(i, b);
+            legacy_prefix(i, b, mode);
             rex = 0;
         } else if (mode != CODE_64) {
             return 0;
@@ -164,13 +166,13 @@ static inline void sib(struct insn *i, struct cursor *c, unsigned *disp_bytes)
     }
 }
 
-static inline void modrm(struct insn *i, struct cursor *c, enum insn_size mode)
+static inline void modrm(struct insn *i, struct cursor *c, enum insn_size mode, bool registers)
 {
     uint8_t b = next_byte(c);
     unsigned disp_bytes;
 
     i->has_modrm = true;
-    i->mod = b >> 6;
+    i->mod = registers ? 3 : b >> 6;
     i->reg = ((b >> 3) & 7) | ((i->rex & 4) << 1);
     i->rm = (b & 7) | ((i->rex & 1) << 3);
     if (i->mod == 3)
@@ -207,7 +209,7 @@ bool insn_decode(struct insn *i, const uint8_t *code, unsigned available, enum i
         return false;
     i->bytes = (what & BYTE) ? 1 : (i->rex & 8) ? 8 : i->operand16 ? 2 : 4;
     if (what & MODRM) {
-        modrm(i, &c, mode);
+        modrm(i, &c, mode, what & REGS);
         if (mode == CODE_32 && i->address_small && i->mod != 3)
             return false; /* 16-bit addressing */
     }
