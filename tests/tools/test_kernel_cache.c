@@ -121,6 +121,22 @@ static void packings(void **state)
     drop_kernel(&made);
 }
 
+/* Nothing of it would be kept, so that there would be no image to map. */
+static void kernel_of_zeros(void **state)
+{
+    struct made_kernel made = make_kernel(VIRT_BASE, 16 * MIB, 30000);
+    struct kernel_cache *c = open_cache(NULL);
+    struct cached_kernel *k;
+    bool from_cache;
+
+    memset(made.file + MADE_DATA_AT, 0, made.size - MADE_DATA_AT);
+    assert_int_equal(kernel_cache_get(c, put_file("zeros", made.file, made.size), &k, &from_cache, &report), -1);
+    assert_int_equal(report.kind, REPORT_BAD_IMAGE);
+    assert_non_null(strstr(report.text, "all that it would load is zero"));
+    kernel_cache_close(c);
+    drop_kernel(&made);
+}
+
 /* ---- The cache ---- */
 
 static bool was_cached(struct kernel_cache *c, const char *path)
@@ -281,9 +297,9 @@ static int end(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(changing_file),  cmocka_unit_test(packings),       cmocka_unit_test(keeping),
-        cmocka_unit_test(damaged_images), cmocka_unit_test(changed_kernel), cmocka_unit_test(directories),
-        cmocka_unit_test(many_kernels),
+        cmocka_unit_test(changing_file), cmocka_unit_test(packings),       cmocka_unit_test(kernel_of_zeros),
+        cmocka_unit_test(keeping),       cmocka_unit_test(damaged_images), cmocka_unit_test(changed_kernel),
+        cmocka_unit_test(directories),   cmocka_unit_test(many_kernels),
     };
     return cmocka_run_group_tests(tests, start, end);
 }

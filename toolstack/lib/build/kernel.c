@@ -154,6 +154,11 @@ static void take_pages(struct image_writer *w, struct elf_image *elf)
     flush(w);
 }
 
+static int unusable(const struct input_file *f, const char *why, struct report *r)
+{
+    return report_set(r, REPORT_BAD_IMAGE, "kernel '%s' %s", f->path, why);
+}
+
 static int write_image(const struct input_file *f, struct elf_image *elf, const struct xen_notes *notes, int fd,
                        struct report *r)
 {
@@ -182,17 +187,14 @@ static int write_image(const struct input_file *f, struct elf_image *elf, const 
     if (failed)
         report_set(r, REPORT_FAILED, "kernel '%s' cannot be unpacked: no room for its %lu MiB (%s)", f->path,
                    (elf->paddr_end - elf->paddr_first) / MIB + 1, strerror(errno));
+    else if (!head.pages)
+        failed = unusable(f, "has nothing in it: all that it would load is zero", r);
     free(w.batch);
     free(w.runs);
     return failed ? -1 : 0;
 }
 
 /* ---- Unpacking ---- */
-
-static int unusable(const struct input_file *f, const char *why, struct report *r)
-{
-    return report_set(r, REPORT_BAD_IMAGE, "kernel '%s' %s", f->path, why);
-}
 
 static int take_elf(const struct input_file *f, struct image_span file, int fd, struct report *r)
 {
