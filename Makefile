@@ -60,6 +60,7 @@ include scripts/image.mk
 include tests/tests.mk
 include toolstack/toolstack.mk
 include tests/tools/tools.mk
+include tests/fuzz/fuzz.mk
 include images/images.mk
 include tests/system/system.mk
 include bench/bench.mk
