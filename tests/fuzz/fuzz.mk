@@ -36,6 +36,9 @@ IMAGE_C := $(wildcard hypervisor/core/image/*.c) toolstack/lib/build/decompress.
 $(eval $(call fuzz_target,image,1000000,tools,$(IMAGE_C),$(LIB_BUILD_LIBS)))
 $(eval $(call fuzz_target,decompress,60000,tools,$(IMAGE_C) $(patsubst %,hypervisor/x86/boot/decompress/%.c,gzip xz zstd lz4),$(LIB_BUILD_LIBS)))
 $(eval $(call fuzz_target,kernel,60000,tools,toolstack/lib/report.c $(filter-out %/cache.c,$(LIB_BUILD_FILES_C)),$(LIB_BUILD_LIBS)))
+$(eval $(call fuzz_target,config,60000,tools,toolstack/lib/report.c $(LIB_CONFIG_C),-ljansson))
+$(eval $(call fuzz_target,json,200000,tools,toolstack/lib/report.c $(LIB_CONFIG_C),-ljansson))
+$(eval $(call fuzz_target,sxp,200000,tools,toolstack/lib/report.c toolstack/lib/config/sxp.c $(addprefix toolstack/xend/,config.c files.c),))
 
 .PHONY: fuzz fuzz-build fuzz-afl
 fuzz-build: $(FUZZ_BIN)
