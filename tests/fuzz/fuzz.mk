@@ -30,7 +30,7 @@ $(FB)/tools/%.o: %.c
 
 $(eval $(call fuzz_target,decode,2000000,host,,-lZydis))
 FUZZ_CORE := $(CORE_C) $(wildcard tests/host/*.c) # -lcmocka
-$(eval $(call fuzz_target,store,150000,host,$(FUZZ_CORE),-lZydis -lcmocka))
+$(eval $(call fuzz_target,ptwrite,150000,host,$(FUZZ_CORE),-lZydis -lcmocka))
 $(eval $(call fuzz_target,privop,500000,host,$(FUZZ_CORE),-lZydis -lcmocka))
 IMAGE_C := $(wildcard hypervisor/core/image/*.c) toolstack/lib/build/decompress.c
 $(eval $(call fuzz_target,image,1000000,tools,$(IMAGE_C),$(LIB_BUILD_LIBS)))
@@ -39,6 +39,7 @@ $(eval $(call fuzz_target,kernel,60000,tools,toolstack/lib/report.c $(filter-out
 $(eval $(call fuzz_target,config,60000,tools,toolstack/lib/report.c $(LIB_CONFIG_C),-ljansson))
 $(eval $(call fuzz_target,json,200000,tools,toolstack/lib/report.c $(LIB_CONFIG_C),-ljansson))
 $(eval $(call fuzz_target,sxp,200000,tools,toolstack/lib/report.c toolstack/lib/config/sxp.c $(addprefix toolstack/xend/,config.c files.c),))
+$(eval $(call fuzz_target,xenstored,8000,tools,tests/fuzz/xenstored_machine.c $(filter-out %/main.c %/loop.c %/hypervisor.c,$(XENSTORED_C)),-Wl$(comma)--wrap=say))
 
 .PHONY: fuzz fuzz-build fuzz-afl
 fuzz-build: $(FUZZ_BIN)

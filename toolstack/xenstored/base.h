@@ -32,6 +32,12 @@ static inline uint32_t buffer_size(const struct buffer *b)
     return b->end - b->start;
 }
 
+/* Its content; NULL of a buffer that never had any. */
+static inline const char *buffer_bytes(const struct buffer *b)
+{
+    return b->data ? b->data + b->start : NULL;
+}
+
 /* Makes room for size more bytes after end and returns where they go; end does not move. */
 char *buffer_grow(struct buffer *b, uint32_t size);
 void buffer_add(struct buffer *b, const void *bytes, uint32_t size);

@@ -102,10 +102,12 @@ static bool play_record(const char *bytes, uint32_t len, void (*play)(const stru
     return at == len;
 }
 
-static void play_all(const char *map, uint32_t size, void (*play)(const struct journal_item *, const char *))
+/* False: not even the first record is whole, the snapshot that every file begins with. */
+static bool play_all(const char *map, uint32_t size, void (*play)(const struct journal_item *, const char *))
 {
     uint32_t at = sizeof(struct file_head);
     union record_head head;
+    bool any = false;
 
     while (size - at >= sizeof(head)) {
         memcpy(&head, map + at, sizeof(head));
@@ -116,7 +118,9 @@ static void play_all(const char *map, uint32_t size, void (*play)(const struct j
         if (!play_record(map + at, head.part.len, play))
             die("the journal was written by another version of xenstored; remove it to start with an empty store");
         at += head.part.len;
+        any = true;
     }
+    return any;
 }
 
 bool journal_replay(const char *dir, void (*play)(const struct journal_item *, const char *))
@@ -144,8 +148,10 @@ bool journal_replay(const char *dir, void (*play)(const struct journal_item *, c
     close(fd);
     head_fill(&head);
     current = !memcmp(map, &head, sizeof(head));
-    if (current)
-        play_all(map, (uint32_t)st.st_size, play);
+    if (current && !play_all(map, (uint32_t)st.st_size, play)) {
+        say("%s is damaged from its beginning: starting with an empty store", name);
+        current = false;
+    }
     munmap(map, (size_t)st.st_size);
     return current;
 }

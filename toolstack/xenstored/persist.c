@@ -177,8 +177,8 @@ static void snapshot_ring(const struct ring *ring)
 
     add_positions(ITEM_RING, ring, first, &ring->error, sizeof(ring->error));
     if (buffer_size(&conn->output))
-        add_positions(ITEM_OUTPUT, ring, first, conn->output.data + conn->output.start, buffer_size(&conn->output));
-    add_positions(ITEM_INPUT, ring, ring->out_pos, ring->input.data + ring->input.start, buffer_size(&ring->input));
+        add_positions(ITEM_OUTPUT, ring, first, buffer_bytes(&conn->output), buffer_size(&conn->output));
+    add_positions(ITEM_INPUT, ring, ring->out_pos, buffer_bytes(&ring->input), buffer_size(&ring->input));
     TAILQ_FOREACH(watch, &conn->watches, of_connection)
     persist_watch(watch);
     TAILQ_FOREACH(tx, &conn->transactions, of_connection)

@@ -100,6 +100,21 @@ def test_foreign_file(idle, content):
     assert idle.ready().ls("/") == ["local", "tool"]
 
 
+def test_damaged_snapshot(daemon, xs):
+    """The record that every file begins with is not whole: the store of a first start, with right accounts."""
+    xs.write("/lost", "x")
+    daemon.kill()
+    with open(daemon.dir + "/journal", "r+b") as file:
+        file.seek(100)
+        byte = file.read(1)[0]
+        file.seek(100)
+        file.write(bytes([byte ^ 1]))
+    daemon.start()
+    xs = daemon.ready()
+    assert xs.ls("/") == ["local", "tool"]
+    xs.ok(CONTROL, nul("check"))
+
+
 def test_ring_state(daemon, xs, guest):
     """Watches, permissions of the domain, its open transactions, partly sent requests and unread events."""
     guest.watch("w", "relative")
