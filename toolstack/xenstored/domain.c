@@ -71,6 +71,14 @@ static void set_target(struct domain *domain, unsigned target)
         domain->ring->conn.who.target = (uint16_t)target;
 }
 
+/* The entry alone: what the domain owns stays its own. */
+static void forget(struct domain *domain)
+{
+    table[domain->domid] = NULL;
+    TAILQ_REMOVE(&domains, domain, all);
+    free(domain);
+}
+
 void domain_remove(struct domain *domain)
 {
     struct domain *other;
@@ -80,9 +88,7 @@ void domain_remove(struct domain *domain)
     TAILQ_FOREACH(other, &domains, all)
     if (other->target == domain->domid)
         set_target(other, NO_TARGET);
-    table[domain->domid] = NULL;
-    TAILQ_REMOVE(&domains, domain, all);
-    free(domain);
+    forget(domain);
 }
 
 /* It is gone: forget it, and tell. */
@@ -292,11 +298,29 @@ static int reintroduce(struct domain *domain, uint32_t port)
     return 0;
 }
 
+/* The first ring of a domain, or the first since it was released. What fails leaves all as the journal has it. */
+static int introduce(struct domain *known, const struct hv_domain *now, uint64_t gfn, uint32_t port)
+{
+    struct domain *domain = known ? known : domain_new(now->domid), before = *domain;
+    int error;
+
+    domain->gfn = gfn;
+    domain->remote_port = port;
+    memcpy(domain->handle, now->handle, sizeof(now->handle));
+    error = first_connect(domain);
+    if (error && known) {
+        domain->gfn = before.gfn;
+        domain->remote_port = before.remote_port;
+    } else if (error) {
+        forget(domain);
+    }
+    return error;
+}
+
 int domain_introduce(unsigned domid, uint64_t gfn, uint32_t port, bool *fresh)
 {
     struct domain *domain = domain_find(domid);
     struct hv_domain now;
-    int error;
 
     *fresh = true;
     if (!running)
@@ -308,17 +332,7 @@ int domain_introduce(unsigned domid, uint64_t gfn, uint32_t port, bool *fresh)
         domain = NULL;
     }
     *fresh = !domain || !domain->introduced;
-    if (!*fresh)
-        return reintroduce(domain, port);
-    if (!domain)
-        domain = domain_new(domid);
-    domain->gfn = gfn;
-    domain->remote_port = port;
-    memcpy(domain->handle, now.handle, sizeof(now.handle));
-    error = first_connect(domain);
-    if (error)
-        domain_remove(domain);
-    return error;
+    return *fresh ? introduce(domain, &now, gfn, port) : reintroduce(domain, port);
 }
 
 int domain_release(unsigned domid)

@@ -115,6 +115,23 @@ def test_damaged_snapshot(daemon, xs):
     xs.ok(CONTROL, nul("check"))
 
 
+@pytest.mark.parametrize("released", [False, True])
+def test_failed_introduction(daemon, xs, released):
+    """A domain that cannot be introduced keeps what it owns, in this daemon and in the next one."""
+    daemon.machine.create(6)
+    xs.mkdir("/local/domain/6")
+    xs.chmod("/local/domain/6", "n6", "r2")
+    if released:
+        xs.ok(INTRODUCE, nul("6", "1", "11"))
+        xs.ok(RELEASE, nul("6"))
+    fails("EINVAL", xs.request, INTRODUCE, nul("6", "1", "99"))
+    assert xs.perms("/local/domain/6") == ["n6", "r2"]
+    xs = daemon.restart()
+    assert xs.perms("/local/domain/6") == ["n6", "r2"]
+    xs.ok(INTRODUCE, nul("6", "1", "11"))
+    xs.ok(CONTROL, nul("check"))
+
+
 def test_ring_state(daemon, xs, guest):
     """Watches, permissions of the domain, its open transactions, partly sent requests and unread events."""
     guest.watch("w", "relative")
