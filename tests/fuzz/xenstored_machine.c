@@ -360,12 +360,23 @@ void store_start(void)
         peer_connect(PEER_DOMAINS + i);
 }
 
+static void account_off(const struct node *node, const char *path, void *context)
+{
+    (void)path;
+    (void)context;
+    account_add(NULL, perms_owner(node->perms), -1);
+}
+
 void store_forget(void)
 {
+    struct buffer path = {0};
     struct connection *conn;
     struct domain *domain;
     struct perms *perms;
 
+    buffer_add(&path, "/", 1);
+    tree_walk(store.root, &path, account_off, NULL);
+    buffer_clear(&path, 0);
     while ((domain = TAILQ_FIRST(&domains)))
         domain_remove(domain);
     while ((conn = TAILQ_FIRST(&connections)))
@@ -379,9 +390,6 @@ void store_forget(void)
         special_set_perms(which, perms);
         perms_unref(perms);
     }
-    for (unsigned domid = 0; domid < DOMAINS_MAX; domid++)
-        if (account_nodes(NULL, domid))
-            account_add(NULL, domid, -(int32_t)account_nodes(NULL, domid));
     for (unsigned i = 0; i < PEER_SOCKETS; i++) {
         if (sockets[i] >= 0)
             close(sockets[i]);
