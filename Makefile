@@ -11,6 +11,7 @@ CC       := gcc
 CLANG    := clang-14
 OBJCOPY  := objcopy
 DEBUG    ?= 0
+LATENCY  ?= 0
 V        ?= 0
 Q        := $(if $(filter 1,$(V)),,@)
 
@@ -25,7 +26,7 @@ HV_FLAGS  = -std=gnu17 -O2 -g -ffreestanding -nostdinc -isystem $(GCC_INC) -isys
             -m64 -mno-red-zone -mgeneral-regs-only -fno-omit-frame-pointer -fno-asynchronous-unwind-tables -fcf-protection=none \
             -fpie -fvisibility=hidden -include hypervisor/x86/include/hidden.h -fno-common -fno-strict-aliasing -fno-delete-null-pointer-checks \
             -fstack-protector-strong -mstack-protector-guard=global -ffunction-sections -fdata-sections \
-            $(if $(filter 1,$(DEBUG)),-DDEBUG)
+            $(if $(filter 1,$(DEBUG)),-DDEBUG) $(if $(filter 1,$(LATENCY)),-DMEASURE_LATENCY)
 # The files that join Debian's decompression libraries see the system's headers
 LIBRARY_INC  = -isystem /usr/include -isystem /usr/include/$(shell $(CC) -print-multiarch)
 HV_EXTRA_xz = $(LIBRARY_INC)

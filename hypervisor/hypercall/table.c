@@ -6,6 +6,7 @@
  * mca.
  */
 #include "hypercall/hypercall.h"
+#include "core/trace/latency.h"
 
 #define CALL(number, fn, count)       [number] = {do_##fn, #fn, count, FOR_ANYBODY}
 #define PRIVILEGED(number, fn, count) [number] = {do_##fn, #fn, count, FOR_PRIVILEGED}
@@ -56,6 +57,7 @@ static __attribute__((noinline)) int64_t dispatch_with_checks(uint64_t nr, const
         return fail(-EPERM);
     trace(TRACE_HYPERCALL, "%s(%lx, %lx, %lx, %lx)", call->name, args[0], args[1], args[2], args[3]);
     rc = call->handler(args);
+    LATENCY(latency_end());
     HYPERCALL_DONE();
     return rc;
 }
@@ -66,10 +68,12 @@ int64_t hypercall_dispatch(uint64_t nr, const uint64_t args[6])
     const struct hypercall *call = &hypercall_table[nr & (HYPERCALLS_COUNT - 1)];
     int64_t rc;
 
+    LATENCY(latency_begin(LATENCY_CALL(nr & (HYPERCALLS_COUNT - 1)), args));
     if (unlikely(nr >= HYPERCALLS_COUNT) || unlikely(call->callers != FOR_ANYBODY) ||
         unlikely((TRACE_MASK_COMPILED)&trace_mask & TRACE_HYPERCALL))
         return dispatch_with_checks(nr, args);
     rc = call->handler(args);
+    LATENCY(latency_end());
     HYPERCALL_DONE();
     return rc;
 }

@@ -9,6 +9,7 @@
 #include "core/mem/alloc.h"
 #include "core/sched/sched.h"
 #include "core/trace/conring.h"
+#include "core/trace/latency.h"
 #include "x86/acpi/acpi.h"
 #include "x86/apic/apic.h"
 #include "x86/boot/boot.h"
@@ -47,6 +48,7 @@ void __noreturn hypervisor_main(uint32_t magic, uint64_t multiboot_phys)
     log_info("Domain 0 starts: %lu ns since entry", hw_now_ns());
     console_give_up_vga();
     scrub_start();
+    LATENCY(latency_init());
     domain_control_unpause(domain0);
     return_to_guest();
 }

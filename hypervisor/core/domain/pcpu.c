@@ -7,6 +7,7 @@
 #include "core/domain/domain.h"
 #include "core/event/event.h"
 #include "core/sched/task.h"
+#include "core/trace/latency.h"
 
 struct pcpu *pcpus[MAX_CPUS];
 cpumask_t cpus_online;
@@ -22,7 +23,11 @@ void pcpu_raise(unsigned cpu, uint32_t work)
 
 static bool take_work(struct pcpu *c, uint32_t bit)
 {
-    return __atomic_fetch_and(&c->work, ~bit, __ATOMIC_SEQ_CST) & bit;
+    bool taken = __atomic_fetch_and(&c->work, ~bit, __ATOMIC_SEQ_CST) & bit;
+
+    if (taken)
+        LATENCY(latency_goes_on(LATENCY_WORK(bit)));
+    return taken;
 }
 
 void pcpu_do_work(void)

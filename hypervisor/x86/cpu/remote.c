@@ -8,6 +8,7 @@
  * Lock-free: `waiting` and `from` are atomic; fn and arg are written only while waiting is 0.
  */
 #include "core/mem/tlb.h"
+#include "core/trace/latency.h"
 #include "x86/apic/apic.h"
 #include "x86/cpu/cpu.h"
 #include "x86/trap/trap.h"
@@ -135,7 +136,9 @@ bool hw_preempt_check(void)
     struct pcpu *c = this_cpu();
 
     lock_assert_none_held();
+    LATENCY(latency_end());
     __asm__ volatile("sti; nop; cli" ::: "memory");
+    LATENCY(latency_again());
     if (__atomic_load_n(&c->work, __ATOMIC_RELAXED))
         return true;
     return c->current->domain && vcpu_has_events(c->current);

@@ -7,6 +7,7 @@
  * only believed in so far as a wrong answer harms nobody but the guest.
  */
 #include "core/mem/pte.h"
+#include "core/trace/latency.h"
 #include "core/trace/trace.h"
 #include "x86/cpu/cpu.h"
 #include "x86/pv/pv.h"
@@ -228,6 +229,7 @@ void pv_syscall_from_user(struct regs *r)
     struct pv_vcpu *pv = pv_of(v);
     const struct pv_callback *cb = &pv->syscall;
 
+    LATENCY(latency_begin(LATENCY_SYSCALL, NULL));
     if (unlikely(r->entry_vector == TRAP_SYSCALL32)) {
         cb = &pv->syscall32;
         r->rip = (uint32_t)r->rip;

@@ -6,6 +6,7 @@
 #include "core/domain/domain.h"
 #include "core/lib/print.h"
 #include "core/mem/alloc.h"
+#include "core/trace/latency.h"
 #include "hypercall/hypercall.h"
 #include "x86/cpu/cpu.h"
 #include "x86/pv/pv.h"
@@ -80,10 +81,12 @@ static bool interrupt(unsigned vector)
 
 void guest_trap(struct regs *r)
 {
+    LATENCY(latency_begin(LATENCY_TRAP(r->entry_vector & 255), (uint64_t[]){r->rip, read_cr(2), r->error_code}));
     if (likely(r->entry_vector == VECTOR_PF))
         pv_page_fault(r);
     else if (!interrupt(r->entry_vector))
         pv_handle_trap(r);
+    LATENCY(latency_end());
 }
 
 void ring0_trap(struct regs *r)
@@ -96,8 +99,10 @@ void ring0_trap(struct regs *r)
 static void idle_wait(struct pcpu *c)
 {
     lock_assert_none_held();
+    LATENCY(latency_end());
     if (!__atomic_load_n(&c->work, __ATOMIC_ACQUIRE))
         __asm__ volatile("sti; hlt; cli" ::: "memory");
+    LATENCY(latency_begin(LATENCY_IDLE, NULL));
 }
 
 /* Does what waits for this CPU until there is a guest to run and nothing more to do before it runs. Delivering an event
@@ -120,8 +125,10 @@ struct regs *prepare_return(void)
         if (unlikely(pv_of(v)->areas_stale) && v->in_kernel)
             pv_write_areas(v);
         pv_deliver_events(v);
-        if (likely(!__atomic_load_n(&c->work, __ATOMIC_ACQUIRE)))
+        if (likely(!__atomic_load_n(&c->work, __ATOMIC_ACQUIRE))) {
+            LATENCY(latency_end());
             return guest_regs(v);
+        }
     }
 }
 
