@@ -16,6 +16,7 @@
 #include "x86/console/console.h"
 #include "x86/cpu/cpu.h"
 #include "x86/irq/irq.h"
+#include "x86/mmu/mmu.h"
 #include "x86/pv/pv.h"
 #include "x86/time/time.h"
 
@@ -41,8 +42,10 @@ void __noreturn hypervisor_main(uint32_t magic, uint64_t multiboot_phys)
     sched_init();
     sched_cpu_init(this_cpu());
     cpus_start_all();
+    hv_protection_init();
     time_discipline_start();
     keys_init();
+    provoke_init();
     console_irq_init();
     dom0_build(&boot_info);
     log_info("Domain 0 starts: %lu ns since entry", hw_now_ns());

@@ -27,7 +27,9 @@ extern uint32_t trace_mask; /* TRACE_* bits, core/trace/trace.h */
             panic("assertion failed at %s:%d: %s", __FILE__, __LINE__, #c);                                            \
     } while (0)
 #ifdef DEBUG
+#define DEBUG_BUILD    1
 #define ASSERT_SLOW(c) ASSERT(c)
 #else
+#define DEBUG_BUILD    0
 #define ASSERT_SLOW(c) ((void)0)
 #endif

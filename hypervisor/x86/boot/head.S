@@ -138,11 +138,19 @@ high:
         subq $STACK_TOP_SIZE, %rsp
         leaq boot_cpu(%rip), %rax
         movq %rax, (%rsp)                       /* struct stack_top: cpu */
-        /* The stack protector's word: no secret of the first order, but not known in advance. */
+        /* The stack protector's word: from the processor's source of random numbers, and the time. */
         movq boot_tsc(%rip), %rax
         movabsq $0x9e3779b97f4a7c15, %rcx
         mulq %rcx
         xorq %rdx, %rax
+        movq %rax, %r8
+        movl $1, %eax
+        cpuid
+        btl $30, %ecx                           /* RDRAND; it may have nothing to give */
+        jnc 5f
+        rdrand %rax
+        xorq %rax, %r8
+5:      movq %r8, %rax
         movb $0, %al
         movq %rax, __stack_chk_guard(%rip)
         /* EDI: magic, RSI: information; both zero-extended. */

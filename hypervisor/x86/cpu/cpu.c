@@ -20,6 +20,7 @@ unsigned hw_phys_bits = 36;     /* the least there is; known after cpu_boot_init
 extern struct x86_cpu boot_cpu; /* head.S puts it at the top of the boot stack */
 struct x86_cpu boot_cpu;
 
+#define MAIN_PAGES     (STACK_SIZE / PAGE_SIZE - 1)
 #define IST_PAGES      3
 #define OWN_PAGE       (PTE_P | PTE_RW | PTE_NX | PTE_A | PTE_D | PTE_G)
 #define GDT_OWN_OFFSET (14 * PAGE_SIZE)
@@ -197,7 +198,7 @@ void cpu_record_init(struct x86_cpu *c, unsigned id, uint32_t apic_id)
 
     c->gdt_ptes = hv_l1_entry(base + PERCPU_GDT);
     c->ldt_ptes = hv_l1_entry(base + PERCPU_LDT);
-    stack = make_stack(c, base + PERCPU_STACK, STACK_SIZE / PAGE_SIZE - 1);
+    stack = make_stack(c, base + PERCPU_STACK, MAIN_PAGES);
     map_own_pages(base + PERCPU_TSS, 1);
     c->tss = (struct tss *)(base + PERCPU_TSS);
     c->tss->rsp0 = stack;
@@ -212,6 +213,24 @@ void cpu_record_init(struct x86_cpu *c, unsigned id, uint32_t apic_id)
 uint64_t cpu_stack_top(const struct x86_cpu *c)
 {
     return c->percpu_va + PERCPU_STACK + STACK_SIZE - STACK_TOP_SIZE;
+}
+
+uint64_t cpu_stack_lowest(const struct x86_cpu *c, unsigned stack)
+{
+    static const uint64_t ends[STACKS_COUNT] = {
+        PERCPU_STACK + STACK_SIZE,  PERCPU_IST_NMI + STACK_SIZE, PERCPU_IST_MCE + STACK_SIZE,
+        PERCPU_IST_DF + STACK_SIZE, PERCPU_IST_DB + STACK_SIZE,
+    };
+
+    return c->percpu_va + ends[stack] - (stack ? IST_PAGES : MAIN_PAGES) * PAGE_SIZE;
+}
+
+bool cpu_stack_guard(uint64_t address)
+{
+    for (unsigned i = 0; i < STACKS_COUNT; i++)
+        if (cpu_stack_lowest(this_x86_cpu(), i) - 1 - address < PAGE_SIZE)
+            return true;
+    return false;
 }
 
 static void fill_idt(void)

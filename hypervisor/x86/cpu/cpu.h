@@ -49,6 +49,7 @@ extern mfn_t hypervisor_root; /* the L4 without any guest's part */
 
 void cpu_boot_init(void);  /* boot CPU: features, control registers, GDT/IDT/TSS, syscall MSRs, struct pcpu */
 void cpus_start_all(void); /* the others (MADT), up to maxcpus=; each ends in the idle loop */
+void provoke_init(void);   /* provoke.c: faults on purpose, in DEBUG builds */
 void cpu_load_tables(struct x86_cpu *c); /* on the CPU itself */
 void cpus_stop_others(void);             /* panic, shutdown: by NMI, bounded; they never come back */
 void remote_call(const cpumask_t *mask, void (*fn)(void *), void *arg, bool wait); /* x86/cpu/remote.c */

@@ -132,19 +132,24 @@ const void *boot_map(unsigned slot, uint64_t phys, uint64_t size)
     return (const void *)(base + (phys - first));
 }
 
-bool hv_page_mapped(uint64_t va)
+uint64_t hv_leaf(uint64_t va)
 {
     uint64_t *table = hw_frame_va(hypervisor_root), e = 0;
 
     if (!hypervisor_root.n || pt_index(va, 4) < L4_RESERVED_FIRST || pt_index(va, 4) > L4_RESERVED_LAST)
-        return false;
+        return 0;
     for (unsigned level = 4; level > 0; level--) {
         e = table[pt_index(va, level)];
         if (!(e & PTE_P) || (level > 1 && level < 4 && (e & PTE_PS)))
             break;
         table = table_va(e);
     }
-    return e & PTE_P;
+    return e & PTE_P ? e : 0;
+}
+
+bool hv_page_mapped(uint64_t va)
+{
+    return hv_leaf(va) != 0;
 }
 
 /* Lock held. */

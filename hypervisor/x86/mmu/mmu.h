@@ -17,3 +17,7 @@ const void *boot_map(unsigned slot, uint64_t phys, uint64_t size);
 void hv_map_range(uint64_t va, uint64_t phys, uint64_t size, uint64_t flags, unsigned largest);
 /* Whether the hypervisor has something at va: for the panic report, which must not fault. No lock. */
 bool hv_page_mapped(uint64_t va);
+uint64_t hv_leaf(uint64_t va); /* the entry that maps va, of whatever level; 0: none. No lock. */
+/* check.c: that nothing is writable and executable, that stacks have guard pages. Prints one line. */
+bool hv_protection_check(void);
+void hv_protection_init(void); /* panics when it is not so; the key */

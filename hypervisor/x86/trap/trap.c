@@ -9,6 +9,7 @@
 #include "core/trace/latency.h"
 #include "hypercall/hypercall.h"
 #include "x86/cpu/cpu.h"
+#include "x86/cpu/percpu.h"
 #include "x86/pv/pv.h"
 #include "x86/trap/trap.h"
 
@@ -50,7 +51,10 @@ static void ring0_exception(struct regs *r)
     case 2:
         nmi_handler(r);
         return;
-    case 8:
+    case 8: /* the fault had no stack to be told on */
+        if (cpu_stack_guard(read_cr(2)))
+            panic_regs(r, "a stack has overflowed: %lx is in its guard page", read_cr(2));
+        break;
     case VECTOR_MC:
         break;
     case VECTOR_PF: {
@@ -58,6 +62,8 @@ static void ring0_exception(struct regs *r)
 
         if (ring0_fault_cured(r, cr2) || extable_fixup(r))
             return;
+        if (cpu_stack_guard(cr2))
+            panic_regs(r, "a stack has overflowed: %lx is in its guard page", cr2);
         panic_regs(r, "page fault in the hypervisor at %lx", cr2);
     }
     default:
