@@ -143,7 +143,7 @@ static int find_slot_by_pte(struct domain *d, uint64_t machine, struct slot *s)
 
 #define TRANSITION_WAIT 100000 /* rounds of hw_relax() */
 
-/* Another CPU may have the table between two states for the moment that validating it takes; it does not park there. */
+/* Another CPU may have the table between two states for a moment, or this one may have to go on with what was cut. */
 static int find_slot(struct domain *d, uint64_t host_addr, bool by_pte, struct slot *s)
 {
     int rc = -ERESTART;

@@ -19,7 +19,7 @@ bool upper_entry_bits_ok(pte_t value);
 /* ---- table.c: all entries of a table that this CPU has BUSY. [0, *done) hold their references; *done is kept right on
  * every return. ---- */
 int l1_table_get(struct domain *d, pte_t *table, unsigned *done);
-void l1_table_put(const pte_t *table, unsigned count);
+int l1_table_put(const pte_t *table, bool preemptible, unsigned *done);
 int upper_table_get(struct domain *d, pte_t *table, unsigned level, unsigned *done);
 int upper_table_put(const pte_t *table, unsigned level, bool preemptible, unsigned *done);
 int desc_table_check(uint64_t *table);

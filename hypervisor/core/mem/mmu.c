@@ -32,9 +32,16 @@ int table_hold(struct frame *f, uint16_t owner, bool l1_only)
     return -ENOENT;
 }
 
+/* A table of level 1 is given back whole, with preemption points: not all who hold one for a moment finish drops afterwards. */
 void table_release_last(struct frame *f)
 {
-    if (type_put(f, true))
+    bool l1 = frame_type(f) == FT_L1;
+    int rc;
+
+    do {
+        rc = type_put(f, true);
+    } while (rc && l1);
+    if (rc)
         mmu_defer_drop(current_vcpu(), f);
 }
 

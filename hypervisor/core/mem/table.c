@@ -53,10 +53,14 @@ static int l1_get_slow(struct domain *d, pte_t *p, struct window *w)
     return 0;
 }
 
+/* Entries that are not ordinary cost a hundred times what the others do: so many between two preemption points. */
+#define SLOW_MAX 32
+
 int l1_table_get(struct domain *d, pte_t *table, unsigned *done)
 {
     struct window w = ordinary_window;
     uint16_t owner = d->id;
+    unsigned slow = 0;
 
     for (uint64_t i = *done; i < ENTRIES; i++) {
         pte_t e = __atomic_load_n(&table[i], __ATOMIC_RELAXED);
@@ -74,28 +78,39 @@ int l1_table_get(struct domain *d, pte_t *table, unsigned *done)
             *done = (unsigned)i;
             return rc;
         }
+        if (++slow % SLOW_MAX == 0 && hw_preempt_check()) {
+            *done = (unsigned)i + 1;
+            return -ERESTART;
+        }
     }
     *done = ENTRIES;
     return 0;
 }
 
-void l1_table_put(const pte_t *table, unsigned count)
+int l1_table_put(const pte_t *table, bool preemptible, unsigned *done)
 {
     struct window w = ordinary_window;
+    unsigned slow = 0;
 
-    for (uint64_t i = 0; i < count; i++) {
+    for (uint64_t i = *done; i--;) {
         pte_t e = __atomic_load_n(&table[i], __ATOMIC_RELAXED);
         uint64_t n = window_index(&w, e);
 
         if (likely(n < w.count) && likely(ordinary_put(&w.frames[n], e)))
             continue;
         if (!(e & PTE_P)) {
-            i = skip_empty(table, (unsigned)i);
+            i = skip_empty_down(table, (unsigned)i);
             continue;
         }
         l1_entry_put(e);
         window_follow(&w, e);
+        if (++slow % SLOW_MAX == 0 && preemptible && hw_preempt_check()) {
+            *done = (unsigned)i;
+            return -ERESTART;
+        }
     }
+    *done = 0;
+    return 0;
 }
 
 /* ---- Levels 2 to 4 ---- */

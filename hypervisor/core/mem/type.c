@@ -57,7 +57,8 @@ static int devalidate(struct frame *f, unsigned done, bool preemptible, enum typ
     enum frame_type type = refs_type(refs_load(f));
 
     if (type == FT_L1) {
-        l1_table_put(table_of(f), done);
+        if (l1_table_put(table_of(f), preemptible, &done))
+            return park(f, parked, done);
     } else if (type_is_table(type)) {
         if (upper_table_put(table_of(f), type, preemptible, &done))
             return park(f, parked, done);

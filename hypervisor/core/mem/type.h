@@ -20,7 +20,7 @@
  *     frame's count belongs to nobody: whoever gets the type next resumes with it. A PARKED_DOWN frame's count belongs
  *     to the parent entry, pin or root that was dropping it, which resumes it; type_get on it is -ERESTART.
  *  T3 In BUSY exactly one CPU works on the frame; type_get by others is -ERESTART (they try again).
- *  T4 L1 validation is not cut; L2..L4 may be, between entries.
+ *  T4 Work on a table may be cut between any two entries.
  *  T5 A table that maps a table of its own or a higher level is refused: no recursive mappings.
  *  T6 Type writable and type descriptor never park; descriptor frames are validated like L1 but hold nothing. Type
  *     writable is in state NONE while in use, and BUSY for the moment in which it comes from another type.
@@ -47,7 +47,7 @@ enum type_state { TS_NONE = 0, TS_BUSY = 1, TS_VALID = 2, TS_PARKED_UP = 3, TS_P
  * -ERESTART preempted or in transition. FT_WRITABLE and FT_DESC never give -ERESTART for reasons of length. */
 int type_get(struct domain *d, struct frame *f, enum frame_type type);
 /* Drops one. 0, or -ERESTART: the reference is still held, call again (only with preemptible). A non-preemptible call
- * is right only for FT_WRITABLE, FT_DESC, FT_L1, or where the count cannot reach 0. */
+ * is right only for FT_WRITABLE, FT_DESC, or where the count cannot reach 0. */
 int type_put(struct frame *f, bool preemptible);
 /* Drops a guest's pin and its reference together. 0, -EINVAL not pinned by `owner`, -ERESTART: pinned still, call again. */
 int type_unpin(struct frame *f, uint16_t owner);
