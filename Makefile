@@ -4,7 +4,7 @@
 #   make            build/hospes (ELF32, Multiboot 1 and 2), build/hospes.gz, build/hospes.debug
 #   make run        everything from a bare Debian 12 to a root shell in Domain 0; SMP=4 MEM=6G make run
 #   make test       every test; ends in 'N passed, N failed'
-#   make bench      the measurements; make size: the sizes; make help: the rest
+#   make bench      the measurements; make size: the sizes and the depth of stacks; make help: the rest
 SHELL    := /bin/sh
 B        := build
 CC       := gcc
@@ -66,12 +66,15 @@ include images/images.mk
 include tests/system/system.mk
 include bench/bench.mk
 
-.PHONY: test test-full style size
+.PHONY: test test-full style size stack
 test:
 	@scripts/test.sh
 test-full:
 	@scripts/test.sh --full
 style:
 	$(Q)scripts/style.sh
-size: all
+size: stack
 	$(Q)/usr/bin/python3 scripts/size.py hypervisor $(B)/hospes.debug
+# The worst case, from the call graph.
+stack: all
+	$(Q)/usr/bin/python3 scripts/stack.py $(B)/hospes.debug
