@@ -136,6 +136,18 @@ static int64_t reset(const uint64_t args[6])
     return rc == -ERESTART ? hw_hypercall_continue(__HYPERVISOR_event_channel_op, 2, args) : rc;
 }
 
+/* With this bit a command is our own continuation: the rest is the port to go on with. A guest that makes such a call has what
+ * it asks for. */
+#define SHOW_FROM 0x80000000u
+
+static int64_t show_from(uint32_t port)
+{
+    int rc = evtchn_show_deferred(current_vcpu()->domain, &port);
+
+    return rc == -ERESTART ? hw_hypercall_continue(__HYPERVISOR_event_channel_op, 2, (uint64_t[]){SHOW_FROM | port, 0})
+                           : rc;
+}
+
 static int64_t init_control(uint64_t arg)
 {
     struct evtchn_init_control op;
@@ -146,7 +158,15 @@ static int64_t init_control(uint64_t arg)
     rc = evtchn_init_control(current_vcpu()->domain, &op);
     if (rc)
         return rc;
-    return copy_out(arg, &op) ? fail(-EFAULT) : 0;
+    return copy_out(arg, &op) ? fail(-EFAULT) : show_from(1);
+}
+
+static int64_t expand_array(uint64_t arg)
+{
+    struct evtchn_expand_array op;
+    int rc = copy_in(&op, arg) ? fail(-EFAULT) : evtchn_expand_array(current_vcpu()->domain, op.array_gfn);
+
+    return rc ? rc : show_from(1);
 }
 
 /* Commands that take one struct and give nothing back. */
@@ -157,7 +177,6 @@ static int64_t simple(uint32_t cmd, uint64_t arg)
         struct evtchn_close close;
         struct evtchn_bind_vcpu bind_vcpu;
         struct evtchn_unmask unmask;
-        struct evtchn_expand_array expand;
         struct evtchn_set_priority priority;
     } op;
 
@@ -168,8 +187,6 @@ static int64_t simple(uint32_t cmd, uint64_t arg)
         return copy_in(&op.bind_vcpu, arg) ? fail(-EFAULT) : evtchn_bind_vcpu(d, op.bind_vcpu.port, op.bind_vcpu.vcpu);
     case EVTCHNOP_unmask:
         return copy_in(&op.unmask, arg) ? fail(-EFAULT) : evtchn_unmask(d, op.unmask.port);
-    case EVTCHNOP_expand_array:
-        return copy_in(&op.expand, arg) ? fail(-EFAULT) : evtchn_expand_array(d, op.expand.array_gfn);
     case EVTCHNOP_set_priority:
         return copy_in(&op.priority, arg) ? fail(-EFAULT)
                                           : evtchn_set_priority(d, op.priority.port, op.priority.priority);
@@ -202,7 +219,11 @@ HYPERCALL_HANDLER(event_channel_op)
         return reset(args);
     case EVTCHNOP_init_control:
         return init_control(args[1]);
+    case EVTCHNOP_expand_array:
+        return expand_array(args[1]);
     default:
+        if ((uint32_t)args[0] & SHOW_FROM)
+            return show_from((uint32_t)args[0] & ~SHOW_FROM);
         return simple((uint32_t)args[0], args[1]);
     }
 }

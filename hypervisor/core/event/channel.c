@@ -47,7 +47,7 @@ int evtchn_table_create(struct domain *d, unsigned max_port)
     t->ops = &evtchn_ops_twolevel;
     t->ports_max = ports;
     t->buckets_mask = slots - 1;
-    t->close_next = 1;
+    t->close_next = t->search_from = 1;
     bit_set(t->used, 0);
     d->events = t;
     return 0;
@@ -83,15 +83,24 @@ static struct evtchn *ensure_port(struct domain *d, uint32_t port)
     return &bucket[port % BUCKET_PORTS];
 }
 
-/* The lowest free port that the guest has let go of. */
+#define LINGERING_MAX 512 /* ports looked at in one search that the guest has not let go of yet */
+
+/* The lowest free port that the guest has let go of; 0: none found. A guest that lets go of none finds the search cut short;
+ * the next one goes on behind. */
 static uint32_t find_free(struct domain *d)
 {
     struct evtchn_table *t = d->events;
     uint32_t end = MIN(t->ports_max, t->ops->ports);
-    uint32_t port = bitmap_next_clear(t->used, end, 1);
+    uint32_t port = bitmap_next_clear(t->used, end, t->search_from);
 
-    while (port < end && t->ops->is_lingering(d, port))
+    for (unsigned n = 0; port < end && t->ops->is_lingering(d, port); n++) {
+        if (n == LINGERING_MAX) {
+            t->search_from = port;
+            return 0;
+        }
         port = bitmap_next_clear(t->used, end, port + 1);
+    }
+    t->search_from = 1;
     return port < end ? port : 0;
 }
 

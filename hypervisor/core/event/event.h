@@ -34,6 +34,9 @@ int evtchn_unmask(struct domain *d, uint32_t port);
 int evtchn_reset(struct domain *d); /* 0, -ERESTART */
 int evtchn_init_control(struct domain *d, struct evtchn_init_control *ic);
 int evtchn_expand_array(struct domain *d, uint64_t gfn);
+/* After either of them: shows what had no place before, of the ports from *port (1) on. 0; -ERESTART: call again, *port says
+ * where to go on. Any port is right, and to call it for nothing is. */
+int evtchn_show_deferred(struct domain *d, uint32_t *port);
 int evtchn_set_priority(struct domain *d, uint32_t port, uint32_t priority);
 /* Whether a port is pending (SCHEDOP_poll); false for ports that do not exist. */
 bool evtchn_is_pending(struct domain *d, uint32_t port);

@@ -18,7 +18,7 @@
  *     would ask the guest to wait, is never set.
  *  Q5 Nothing read from the guest's words is used as an index. A guest that breaks the protocol breaks its own queues.
  *  Q6 What cannot be shown yet (no page for the port, no control block for the vCPU) is kept in evtchn.deferred and
- *     shown when that comes.
+ *     shown after that comes, by the same hypercall; what is pending the two-level way likewise.
  *
  * Frames of the guest are held with a writable reference each, from init_control or expand_array to reset or teardown.
  * Locks: the event lock for making and detaching, LOCK_FIFO of each queue (one at a time) for linking. Rule E4
@@ -267,31 +267,43 @@ const struct evtchn_ops evtchn_ops_fifo = {
 
 /* ---- Going over to FIFO ----------------------------------------------------------------------------------------- */
 
-/* Shows what was deferred among the ports [from, to). */
-static void show_deferred(struct domain *d, uint32_t from, uint32_t to)
-{
-    struct evtchn_table *t = d->events;
-    uint32_t end = MIN(to, t->ports_max);
+#define SHOW_CHUNK 32 /* ports between two looks for other work */
 
-    for (uint32_t port = bitmap_next_set(t->used, end, from); port < end;
-         port = bitmap_next_set(t->used, end, port + 1)) {
-        struct evtchn *c = evtchn_of(d, port);
-        if (c && __atomic_exchange_n(&c->deferred, 0, __ATOMIC_SEQ_CST))
-            evtchn_set_pending(d, c);
-    }
-}
-
-/* Events that are pending the two-level way are kept until the guest gives the page for their words. */
-static void take_over_pending(struct domain *d)
+/* Shows what was deferred, and what is pending the two-level way, of the ports in use from `port` on. Where to go on: behind the
+ * last port when all is done. Event lock held. */
+static uint32_t show_some(struct domain *d, uint32_t port)
 {
     uint64_t *bits = (uint64_t *)d->shared_info->evtchn_pending;
-    uint32_t end = MIN(d->events->ports_max, EVTCHN_PORTS_2L);
+    struct evtchn_table *t = d->events;
 
-    for (uint32_t port = bitmap_next_set(d->events->used, end, 1); port < end;
-         port = bitmap_next_set(d->events->used, end, port + 1)) {
-        struct evtchn *c = evtchn_of(d, port);
-        if (c && bit_test_clear_atomic(bits, port))
-            __atomic_store_n(&c->deferred, 1, __ATOMIC_SEQ_CST);
+    for (unsigned n = 0; n < SHOW_CHUNK; n++, port++) {
+        struct evtchn *c;
+
+        port = bitmap_next_set(t->used, t->ports_max, port);
+        c = evtchn_of(d, port);
+        if (!c)
+            break;
+        if ((port < EVTCHN_PORTS_2L && bit_test_clear_atomic(bits, port)) |
+            __atomic_exchange_n(&c->deferred, 0, __ATOMIC_SEQ_CST))
+            evtchn_set_pending(d, c);
+    }
+    return MIN(port, t->ports_max);
+}
+
+int evtchn_show_deferred(struct domain *d, uint32_t *port)
+{
+    for (;;) {
+        bool shown;
+
+        spin_lock(&d->event_lock);
+        shown = d->events->ops == &evtchn_ops_fifo && !d->events->closed;
+        if (shown)
+            *port = show_some(d, *port);
+        spin_unlock(&d->event_lock);
+        if (!shown || *port >= d->events->ports_max)
+            return 0;
+        if (hw_preempt_check())
+            return -ERESTART;
     }
 }
 
@@ -322,12 +334,7 @@ static int install_locked(struct domain *d, struct vcpu *v, struct fifo_vcpu *f)
         __atomic_store_n(&t->fifo, fifo, __ATOMIC_RELEASE);
     }
     __atomic_store_n(&t->fifo->vcpus[v->id], f, __ATOMIC_SEQ_CST);
-    if (t->ops != &evtchn_ops_fifo) {
-        __atomic_store_n(&t->ops, &evtchn_ops_fifo, __ATOMIC_SEQ_CST);
-        take_over_pending(d);
-    } else {
-        show_deferred(d, 1, EVTCHN_PORTS_FIFO);
-    }
+    __atomic_store_n(&t->ops, &evtchn_ops_fifo, __ATOMIC_SEQ_CST);
     return 0;
 }
 
@@ -365,15 +372,12 @@ static int add_page_locked(struct domain *d, event_word_t *page)
 {
     struct evtchn_table *t = d->events;
     struct fifo_domain *f = t->fifo;
-    uint32_t first;
 
     if (!f || t->closed || t->resetting)
         return fail(-EOPNOTSUPP);
     if (f->pages_count == PAGES_MAX)
         return fail(-ENOSPC);
-    first = f->pages_count * PAGE_WORDS;
     __atomic_store_n(&f->pages[f->pages_count++], page, __ATOMIC_SEQ_CST);
-    show_deferred(d, first, first + PAGE_WORDS);
     return 0;
 }
 

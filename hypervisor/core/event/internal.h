@@ -51,6 +51,7 @@ struct evtchn_table {
     uint32_t ports_max;           /* [I] ports are below this */
     uint32_t buckets_mask;        /* [I] slots of buckets[] - 1; they are a power of two */
     uint32_t close_next;          /* [E] how far closing all has come */
+    uint32_t search_from;         /* [E] where the search for a free port begins */
     bool closed;                  /* [E] dying: no more ports */
     bool resetting;               /* [E] no new ports until all are closed */
     uint64_t *used;               /* [E] bit per port that is not free; port 0 too */
