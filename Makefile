@@ -44,6 +44,8 @@ all: $(B)/hospes $(B)/hospes.gz
 $(ABI)/xen:
 	$(Q)mkdir -p $(ABI) && ln -sfn /usr/include/xen $@
 
+# What guards guests converts no number silently.
+$(CORE_C:%.c=$(B)/hv/%.o): HV_FLAGS += -Wconversion -Wno-sign-conversion
 $(B)/hv/%.o: %.c | $(ABI)/xen
 	$(Q)mkdir -p $(@D)
 	$(Q)$(CC) $(HV_FLAGS) $(HV_EXTRA_$(notdir $*)) -MMD -MP -c $< -o $@

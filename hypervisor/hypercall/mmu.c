@@ -215,7 +215,7 @@ int64_t do_mmu_update(const uint64_t args[6])
 {
     struct mmu_progress p = mmu_progress_of(args);
     struct mmu_owner target, tables = {.d = current_vcpu()->domain};
-    uint16_t tables_id = (uint32_t)args[3] >> 16;
+    uint16_t tables_id = (uint16_t)(args[3] >> 16);
     int rc = mmu_get_owner((uint16_t)args[3], &target);
 
     trace(TRACE_MMU, "mmu_update %u at %lx, domid %lx", p.left, p.next, args[3]);

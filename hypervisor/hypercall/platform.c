@@ -55,7 +55,7 @@ static int64_t enter_acpi_sleep(const struct xenpf_enter_acpi_sleep *op)
 
     if (rc)
         return rc;
-    if (op->flags & ~XENPF_ACPI_SLEEP_EXTENDED)
+    if (op->flags & ~(uint32_t)XENPF_ACPI_SLEEP_EXTENDED)
         return fail(-EINVAL);
     if (op->flags) /* hardware-reduced ACPI has other registers */
         return fail(-EOPNOTSUPP);

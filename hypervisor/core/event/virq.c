@@ -141,7 +141,7 @@ int evtchn_bind_pirq(struct domain *d, uint32_t pirq, uint32_t flags, uint32_t *
 {
     int rc;
 
-    if (flags & ~BIND_PIRQ__WILL_SHARE)
+    if (flags & ~(uint32_t)BIND_PIRQ__WILL_SHARE)
         return fail(-EINVAL);
     spin_lock(&d->event_lock);
     rc = bind_pirq_locked(d, pirq, flags & BIND_PIRQ__WILL_SHARE, port);

@@ -40,7 +40,7 @@ static inline void note_released(struct spinlock *l, bool still_one)
 
 void spin_init(struct spinlock *l, enum lock_class class)
 {
-    *l = (struct spinlock)SPINLOCK_INIT((uint16_t) class);
+    *l = (struct spinlock)SPINLOCK_INIT((uint8_t) class);
 }
 
 static void take(struct spinlock *l)

@@ -9,8 +9,8 @@
 static int check_config(const struct xen_domctl_createdomain *c)
 {
     if ((c->flags & ~FLAGS_KNOWN) || (c->iommu_opts && !(c->flags & XEN_DOMCTL_CDF_iommu)) ||
-        (c->grant_opts & ~XEN_DOMCTL_GRANT_version_mask) || !c->max_grant_frames || c->cpupool_id || !c->max_vcpus ||
-        c->max_vcpus > VCPU_MAX)
+        (c->grant_opts & ~(uint32_t)XEN_DOMCTL_GRANT_version_mask) || !c->max_grant_frames || c->cpupool_id ||
+        !c->max_vcpus || c->max_vcpus > VCPU_MAX)
         return fail(-EINVAL);
     if ((c->flags & ~XEN_DOMCTL_CDF_xs_domain) || XEN_DOMCTL_GRANT_version(c->grant_opts) > 1 || c->vmtrace_size ||
         c->arch.emulation_flags || c->arch.misc_flags)
