@@ -86,13 +86,13 @@ static int64_t map_refs(struct batch b)
 }
 
 /* Up to UNMAP_BATCH of them, with one flush; advances b. */
-static int64_t unmap_some(struct domain *d, struct batch *b)
+static int unmap_some(struct domain *d, struct batch *b)
 {
     struct gnttab_unmap_grant_ref ops[UNMAP_BATCH];
     struct grant_use ended[UNMAP_BATCH];
     unsigned n = 0, want = MIN(b->count, (uint32_t)UNMAP_BATCH);
     bool changed = false;
-    int64_t rc = 0;
+    int rc = 0;
 
     for (; n < want && !rc; n += !rc) {
         if (copy_in(&ops[n], b->arg + n * sizeof(ops[n]))) {
@@ -116,7 +116,7 @@ static int64_t unmap_some(struct domain *d, struct batch *b)
 static int64_t unmap_refs(struct batch b)
 {
     while (b.count) {
-        int64_t rc = unmap_some(current_vcpu()->domain, &b);
+        int rc = unmap_some(current_vcpu()->domain, &b);
         if (rc)
             return rc;
         if (b.count && hw_preempt_check())
@@ -166,13 +166,16 @@ static int64_t setup_table(uint64_t arg)
         return fail(-EFAULT);
     op.status = target(op.dom, &d);
     if (op.status == GNTST_okay) {
-        if (grant_table_grow(d, op.nr_frames))
-            op.status = GNTST_general_error;
-        else
+        rc = grant_table_grow(d, op.nr_frames);
+        if (!rc)
             rc = put_frames(d, (uint64_t)op.frame_list.p, op.nr_frames);
+        else if (rc != -ERESTART)
+            op.status = GNTST_general_error;
         domain_put(d);
     }
-    if (rc)
+    if (rc == -ERESTART)
+        return continue_batch(&(struct batch){GNTTABOP_setup_table, arg, 1});
+    if (rc && op.status == GNTST_okay)
         return rc;
     return copy_out(arg, &op) ? fail(-EFAULT) : 0;
 }

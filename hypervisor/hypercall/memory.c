@@ -21,6 +21,8 @@
 /* Largest extents: a guest's superpages; what Domain 0's drivers may want contiguous */
 #define ORDER_MAX_GUEST 9
 #define ORDER_MAX_DOM0  12
+/* An extent is exchanged in one piece. Only who drives devices needs large ones. */
+#define EXCHANGE_ORDER_MAX_GUEST 4
 
 static unsigned order_limit(const struct domain *caller)
 {
@@ -154,8 +156,9 @@ struct piece {
 static int check_exchange(struct domain *self, const struct xen_memory_exchange *e, struct piece *p)
 {
     unsigned larger = MAX(e->in.extent_order, e->out.extent_order);
+    bool drives = self->is_privileged || self->is_hardware;
 
-    if (larger > order_limit(self))
+    if (larger > (drives ? ORDER_MAX_DOM0 : EXCHANGE_ORDER_MAX_GUEST))
         return fail(-EPERM);
     if (e->in.domid != e->out.domid)
         return fail(-EINVAL);
@@ -476,7 +479,7 @@ static int64_t acquire_resource(unsigned op, uint64_t arg)
         rc64 = grant_frames_out(d, &r);
     }
     domain_put(d);
-    return rc64;
+    return rc64 == -ERESTART ? continue_at(op, 0, arg) : rc64;
 }
 
 static int64_t not_supported(unsigned op, uint64_t arg)

@@ -18,9 +18,19 @@ static int store_continuation(uint64_t entry, const struct hypercall_continuatio
     return copy_out(entry, &e);
 }
 
+/* Calls of a few hundred instructions, whatever their arguments: between others there is a preemption point each time. */
+static bool is_short(uint64_t op)
+{
+    const uint64_t ops = 1UL << __HYPERVISOR_update_va_mapping | 1UL << __HYPERVISOR_set_segment_base |
+                         1UL << __HYPERVISOR_stack_switch | 1UL << __HYPERVISOR_fpu_taskswitch |
+                         1UL << __HYPERVISOR_update_descriptor;
+
+    return op < 64 && (ops >> op & 1);
+}
+
 /* Runs the entry at `entry`. 0: go on, unless it has left kernel mode; 1: continue the batch at this entry; <0: the batch
  * fails. */
-static int run_entry(struct vcpu *v, uint64_t entry, uint64_t *result)
+static int run_entry(struct vcpu *v, uint64_t entry, uint64_t *result, bool *was_short)
 {
     struct hypercall_continuation cont = {.preempted = false};
     multicall_entry_t e;
@@ -28,6 +38,7 @@ static int run_entry(struct vcpu *v, uint64_t entry, uint64_t *result)
 
     if (copy_in(&e, entry))
         return fail(-EFAULT);
+    *was_short = is_short(e.op);
     for (unsigned i = 0; i < 6; i++)
         args[i] = e.args[i];
     v->mc_cont = &cont;
@@ -44,6 +55,7 @@ HYPERCALL_HANDLER(multicall)
 {
     uint64_t entry = args[0], left = args[1];
     struct vcpu *v = current_vcpu();
+    bool was_short = true;
 
     if (left > UINT32_MAX)
         return fail(-EINVAL);
@@ -51,9 +63,9 @@ HYPERCALL_HANDLER(multicall)
         uint64_t result;
         int rc;
 
-        if (done && done % 8 == 0 && hw_preempt_check())
+        if (done && (!was_short || done % 8 == 0) && hw_preempt_check())
             return hw_hypercall_continue(__HYPERVISOR_multicall, 2, (uint64_t[]){entry, left});
-        rc = run_entry(v, entry, &result);
+        rc = run_entry(v, entry, &result, &was_short);
         if (rc < 0)
             return rc;
         if (rc)

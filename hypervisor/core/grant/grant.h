@@ -19,7 +19,7 @@ void grant_table_close(struct domain *d);
 void grant_table_destroy(struct domain *d);
 unsigned grant_frames_count(struct domain *d);
 unsigned grant_frames_max(struct domain *d);
-int grant_table_grow(struct domain *d, unsigned frames); /* 0, -EINVAL, -ENOMEM */
+int grant_table_grow(struct domain *d, unsigned frames); /* 0, -EINVAL, -ENOMEM, -ERESTART: call again */
 mfn_t grant_frame_mfn(struct domain *d, unsigned i);     /* INVALID_MFN beyond the table */
 
 /* One use of a granted frame: holds the granter (a reference), its entry (a pin, which the granter sees), and the frame (a

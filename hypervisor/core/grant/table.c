@@ -143,14 +143,19 @@ static int add_frame(struct domain *d, unsigned wanted)
     return t->closed ? fail(-EINVAL) : 0;
 }
 
+#define GROW_CHUNK 4 /* frames between two looks for other work */
+
 int grant_table_grow(struct domain *d, unsigned frames)
 {
     int rc = 0;
 
     if (frames > d->grants->frames_max || __atomic_load_n(&d->dying, __ATOMIC_SEQ_CST))
         return fail(-EINVAL);
-    while (!rc && grant_frames_count(d) < frames)
+    for (unsigned n = 1; !rc && grant_frames_count(d) < frames; n++) {
         rc = add_frame(d, frames);
+        if (!rc && n % GROW_CHUNK == 0 && grant_frames_count(d) < frames && hw_preempt_check())
+            rc = -ERESTART;
+    }
     return rc;
 }
 

@@ -56,14 +56,19 @@ static bool may_grow(struct domain *d, uint64_t count)
     return !__atomic_load_n(&d->dying, __ATOMIC_SEQ_CST) && held <= d->pages_max && count <= d->pages_max - held;
 }
 
+#define CLEAR_MAX 16 /* frames cleared between two preemption points; no lock is held where more are asked for */
+
 /* alloc_block(), cleared. */
 static mfn_t alloc_clean_block(unsigned order, unsigned address_bits, uint64_t *claim)
 {
     bool dirty = false;
     mfn_t m = alloc_block(order, address_bits, claim, &dirty);
 
-    for (uint64_t i = 0; dirty && i < 1UL << order; i++)
+    for (uint64_t i = 0; dirty && i < 1UL << order; i++) {
+        if (i && i % CLEAR_MAX == 0)
+            (void)hw_preempt_check();
         hw_clear_frame(mfn_add(m, i));
+    }
     return m;
 }
 
@@ -218,6 +223,8 @@ static int alloc_blocks(uint64_t *blocks, unsigned count, unsigned order, unsign
             return fail(-ENOMEM);
         }
         blocks[i] = m.n;
+        if (i % CLEAR_MAX == CLEAR_MAX - 1)
+            (void)hw_preempt_check();
     }
     return 0;
 }

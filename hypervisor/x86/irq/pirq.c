@@ -11,6 +11,7 @@
 #include "core/domain/domain.h"
 #include "core/lib/fail.h"
 #include "core/lib/print.h"
+#include "core/lib/string.h"
 #include "core/mem/alloc.h"
 #include "core/mem/type.h"
 #include "core/trace/trace.h"
@@ -109,11 +110,11 @@ int hw_pirq_set_eoi_map(struct domain *d, mfn_t mfn)
     if (pd->pirq_eoi_map) {
         rc = -EBUSY;
     } else {
+        memset(hw_frame_va(mfn), 0, IRQS_MAX / 8);
         pd->pirq_eoi_map = frame_of(mfn);
-        for (unsigned pirq = 0; pirq < IRQS_MAX; pirq++) {
-            const struct irq_desc *desc = pirq_find(d, pirq);
-            eoi_map_update(d, pirq, desc && desc->level);
-        }
+        for (unsigned pirq = 0; pd->pirq_irq && pirq < IRQS_MAX; pirq++)
+            if (pd->pirq_irq[pirq] && pirq_find(d, pirq)->level)
+                eoi_map_update(d, pirq, true);
     }
     spin_unlock(&irq_map_lock);
     if (rc) {

@@ -120,29 +120,48 @@ static int get_frame(struct domain *d, mfn_t mfn, struct frame **out)
     return rc == -ERESTART || !rc ? rc : fail(-EINVAL);
 }
 
+/* Takes all frames of the coming GDT. What a call that was cut has taken is there still, if it is what is wanted. */
+static int take_coming(struct vcpu *v, const uint64_t *mfns, unsigned pages)
+{
+    struct frame **coming = pv_of(v)->gdt_coming;
+
+    for (unsigned i = 0; i < pages; i++) {
+        int rc;
+
+        if (coming[i] && mfn_eq(frame_mfn(coming[i]), MFN(mfns[i])))
+            continue;
+        put_frames(&coming[i], 1);
+        rc = get_frame(v->domain, MFN(mfns[i]), &coming[i]);
+        if (rc)
+            return rc;
+        if (i + 1 < pages && hw_preempt_check())
+            return -ERESTART;
+    }
+    return 0;
+}
+
 int pv_set_gdt(struct vcpu *v, const uint64_t *mfns, unsigned entries)
 {
     struct pv_vcpu *pv = pv_of(v);
-    unsigned pages = DIV_ROUND_UP(entries, DESCS_PER_PAGE), old_pages = gdt_pages(pv);
-    struct frame *new[ARRAY_SIZE(pv->gdt_frames)] = {NULL}, *old[ARRAY_SIZE(pv->gdt_frames)];
+    unsigned pages = DIV_ROUND_UP(entries, DESCS_PER_PAGE);
+    struct frame *old[ARRAY_SIZE(pv->gdt_frames)];
+    int rc;
 
     if (entries > GDT_MAX)
         return fail(-EINVAL);
-    for (unsigned i = 0; i < pages; i++) {
-        int rc = get_frame(v->domain, MFN(mfns[i]), &new[i]);
-
-        if (rc) {
-            put_frames(new, i);
-            return rc;
-        }
+    rc = take_coming(v, mfns, pages);
+    if (!rc) {
+        put_frames(pv->gdt_coming + pages, ARRAY_SIZE(old) - pages);
+        memcpy(old, pv->gdt_frames, sizeof(old));
+        memcpy(pv->gdt_frames, pv->gdt_coming, sizeof(old));
+        memcpy(pv->gdt_coming, old, sizeof(old));
+        pv->gdt_entries = entries;
+        if (v == current_vcpu())
+            load_gdt(this_x86_cpu(), pv);
     }
-    memcpy(old, pv->gdt_frames, sizeof(old));
-    memcpy(pv->gdt_frames, new, sizeof(new));
-    pv->gdt_entries = entries;
-    if (v == current_vcpu())
-        load_gdt(this_x86_cpu(), pv);
-    put_frames(old, old_pages);
-    return 0;
+    if (rc != -ERESTART)
+        put_frames(pv->gdt_coming, ARRAY_SIZE(pv->gdt_coming));
+    return rc;
 }
 
 int pv_set_ldt(struct vcpu *v, uint64_t base, unsigned entries)
@@ -192,6 +211,7 @@ void pv_release_descriptor_tables(struct vcpu *v)
     struct pv_vcpu *pv = pv_of(v);
 
     put_frames(pv->gdt_frames, ARRAY_SIZE(pv->gdt_frames));
+    put_frames(pv->gdt_coming, ARRAY_SIZE(pv->gdt_coming));
     put_frames(pv->ldt_frames, ARRAY_SIZE(pv->ldt_frames));
     pv->gdt_entries = pv->ldt_entries = 0;
 }
@@ -201,9 +221,12 @@ void hw_vcpu_for_each_ref(struct vcpu *v, void (*fn)(struct frame *f, enum frame
     struct pv_vcpu *pv = pv_of(v);
     struct frame *eoi_map = pv_domain_of(v->domain)->pirq_eoi_map;
 
-    for (unsigned i = 0; i < ARRAY_SIZE(pv->gdt_frames); i++)
+    for (unsigned i = 0; i < ARRAY_SIZE(pv->gdt_frames); i++) {
         if (pv->gdt_frames[i])
             fn(pv->gdt_frames[i], FT_DESC, arg);
+        if (pv->gdt_coming[i])
+            fn(pv->gdt_coming[i], FT_DESC, arg);
+    }
     for (unsigned i = 0; i < ARRAY_SIZE(pv->ldt_frames); i++)
         if (pv->ldt_frames[i])
             fn(pv->ldt_frames[i], FT_DESC, arg);

@@ -33,6 +33,7 @@ struct pv_vcpu {
     struct pv_callback event, failsafe, syscall, syscall32, sysenter, nmi;
 
     struct frame *gdt_frames[14]; /* each with a descriptor-type reference */
+    struct frame *gdt_coming[14]; /* of a call that was cut, likewise */
     unsigned gdt_entries;
     uint64_t ldt_base; /* linear, page aligned */
     unsigned ldt_entries;
