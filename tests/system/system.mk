@@ -3,7 +3,7 @@
 PYTEST = PYTHONDONTWRITEBYTECODE=1 HYPERVISOR=$(HYPERVISOR) /usr/bin/python3 -m pytest -p no:cacheprovider -q -rfE --tb=short --durations=8
 # What takes nothing of ours but the guests' test programs.
 SYSTEM_IMAGES = $(SMOKE_IMAGES) $(IMAGES)/dom0/disk.img $(IMAGES)/guests.img $(PREPARED)
-SYSTEM_NEEDS = $(if $(filter $(B)/hospes,$(HYPERVISOR)),all) $(SYSTEM_IMAGES) $(IMAGES)/dom0/hospes.img $(B)/bench/guest
+SYSTEM_NEEDS = $(if $(filter $(B)/hospes,$(HYPERVISOR)),all) $(SYSTEM_IMAGES) $(IMAGES)/dom0/hospes.img $(B)/bench/guest $(B)/debug/hospes
 
 .PHONY: system system-full system-deps system-images
 system-images: $(SYSTEM_IMAGES)
@@ -15,3 +15,8 @@ system system-full: system-deps
 	$(Q)rm -rf $(B)/test-logs && mkdir -p $(B)/tmp
 	$(Q)$(PYTEST) --basetemp=$(B)/tmp/$@ --junitxml=$(B)/$@.xml $(if $(filter system-full,$@),--full) \
 	    $(if $(T),-k '$(T)') tests/system
+
+# DEBUG builds make their own faults on purpose.
+.PHONY: debug-hypervisor
+debug-hypervisor $(B)/debug/hospes:
+	$(Q)$(MAKE) --no-print-directory B=$(B)/debug DEBUG=1 all
