@@ -10,7 +10,7 @@ set -eu
 build='gcc make binutils libxen-dev libc6-dev gzip python3 liblzma-dev zlib1g-dev libzstd-dev liblz4-dev libuv1-dev libjansson-dev'
 image='mmdebstrap e2fsprogs fakeroot cpio kmod busybox-static uidmap xz-utils zstd lz4 bzip2 lzop python3'
 run='qemu-system-x86 qemu-utils'
-test='libcmocka-dev clang-14 libclang-rt-14-dev clang-format-14 shellcheck universal-ctags python3 python3-pytest python3-pexpect
+test='libcmocka-dev clang-14 libclang-rt-14-dev clang-format-14 shellcheck universal-ctags python3 python3-pytest python3-pytest-xdist python3-pexpect
       grub-common grub-pc-bin grub-efi-amd64-bin xorriso mtools ovmf bochs bochsbios vgabios
       xenstore-utils iproute2 iputils-ping procps man-db mandoc bash-completion'
 bench='python3'

@@ -23,8 +23,18 @@ def pytest_configure(config):
     config.addinivalue_line("markers", "ours: says something about Hospes only; skipped on the reference")
 
 
+def shared_machine(item):
+    """The name of the machine that a test shares with others: these must run one after the other, the longest such row first."""
+    names = set(item.fixturenames)
+    return "guests" if names & {"host", "shared_host", "many"} else "debian" if "dom0" in names else ""
+
+
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config, items):
+    items.sort(key=lambda item: ["guests", "debian", ""].index(shared_machine(item)))
     for item in items:
+        if shared_machine(item):
+            item.add_marker(pytest.mark.xdist_group(shared_machine(item)))
         if item.get_closest_marker("full") and not config.getoption("--full"):
             item.add_marker(pytest.mark.skip(reason="only in the full set"))
         if item.get_closest_marker("ours") and machine.REFERENCE:

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: MIT
 # Whole machines under QEMU. T="expression" chooses as pytest's -k does; the counts are in build/system*.xml.
-PYTEST = PYTHONDONTWRITEBYTECODE=1 HYPERVISOR=$(HYPERVISOR) /usr/bin/python3 -m pytest -p no:cacheprovider -q -rfE --tb=short --durations=8
+PYTEST = PYTHONDONTWRITEBYTECODE=1 HYPERVISOR=$(HYPERVISOR) /usr/bin/python3 -m pytest -p no:cacheprovider -n $(MACHINES) --dist loadgroup -q -rfE --tb=short --durations=8
+# So many machines run at once: each waits for its devices, or has one processor busy, most of the time.
+MACHINES ?= 2
 # What takes nothing of ours but the guests' test programs.
 SYSTEM_IMAGES = $(SMOKE_IMAGES) $(IMAGES)/dom0/disk.img $(IMAGES)/guests.img $(PREPARED)
 SYSTEM_NEEDS = $(if $(filter $(B)/hospes,$(HYPERVISOR)),all) $(SYSTEM_IMAGES) $(IMAGES)/dom0/hospes.img $(B)/bench/guest $(B)/debug/hospes

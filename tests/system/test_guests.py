@@ -106,7 +106,6 @@ def test_other_kernels(host, flavour, tmp_path):
     host.xm_ok(f"destroy {flavour}")
 
 
-@pytest.mark.full
 def test_grub(host):
     """kernel= is Debian's grub-xen: its menu and its command line take keys, and it boots the kernel inside the guest's own disk."""
     host.bring(guests.machine.BUILD / "kernels/grub-xen.bin", "/tmp/grub-xen.bin")

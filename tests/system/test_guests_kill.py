@@ -21,7 +21,7 @@ def start_worker(host, name):
     host.ok("until ip -4 -o addr | grep -q 'inet 10.11'; do sleep 0.3; done", 60)
     host.ok("head -c 4000000 /dev/urandom >/tmp/a; md5sum </tmp/a >/tmp/sum; "
             f"(n=0; while :; do dd if=/tmp/a of=/dev/xvda bs=64k conv=fsync 2>/dev/null && echo 3 >/proc/sys/vm/drop_caches && "
-            f"head -c 4000000 /dev/xvda | md5sum | cmp -s - /tmp/sum && wget -q -T 20 -O - http://10.11.0.1:8080/blob | md5sum | grep -q {total} "
+            f"head -c 4000000 /dev/xvda | md5sum | cmp -s - /tmp/sum && wget -q -O - http://10.11.0.1:8080/blob | md5sum | grep -q {total} "
             "|| { echo wrong >/tmp/wrong; break; }; n=$((n + 1)); echo $n >/tmp/rounds; done) >/dev/null 2>&1 & true")
     host.leave()
 
