@@ -30,6 +30,7 @@ $(FB)/tools/%.o: %.c
 
 $(eval $(call fuzz_target,decode,2000000,host,,-lZydis))
 FUZZ_CORE := $(CORE_C) $(wildcard tests/host/*.c) # -lcmocka
+$(eval $(call fuzz_target,hypercall,20000,host,$(FUZZ_CORE),-lcmocka))
 $(eval $(call fuzz_target,ptwrite,150000,host,$(FUZZ_CORE),-lZydis -lcmocka))
 $(eval $(call fuzz_target,privop,500000,host,$(FUZZ_CORE),-lZydis -lcmocka))
 IMAGE_C := $(wildcard hypervisor/core/image/*.c) toolstack/lib/build/decompress.c
