@@ -161,7 +161,8 @@ static void audit(void)
 /* Domain 0 drives the hardware only where that lets it do more: otherwise its end would be the machine's, and the input's. */
 static bool as_hardware_domain(unsigned who)
 {
-    return who == 0 && number != __HYPERVISOR_sched_op && number != __HYPERVISOR_domctl;
+    return who == 0 && (number == __HYPERVISOR_physdev_op || number == __HYPERVISOR_mmuext_op ||
+                        number == __HYPERVISOR_mmu_update || number == __HYPERVISOR_xen_version);
 }
 
 static void one_call(struct input *in)
