@@ -41,6 +41,8 @@ $(eval $(call fuzz_target,config,60000,tools,toolstack/lib/report.c $(LIB_CONFIG
 $(eval $(call fuzz_target,json,200000,tools,toolstack/lib/report.c $(LIB_CONFIG_C),-ljansson))
 $(eval $(call fuzz_target,sxp,200000,tools,toolstack/lib/report.c toolstack/lib/config/sxp.c $(addprefix toolstack/xend/,config.c files.c),))
 $(eval $(call fuzz_target,xenstored,8000,tools,tests/fuzz/xenstored_machine.c $(filter-out %/main.c %/loop.c %/hypervisor.c,$(XENSTORED_C)),-Wl$(comma)--wrap=say))
+$(eval $(call fuzz_target,api,12000,tools,$(addprefix toolstack/xend/,server.c api.c vm.c files.c) $(LIB_C) $(LIB_CONFIG_C) $(LIB_RPC_C),-luv -ljansson -lm))
+$(eval $(call fuzz_target,console,20000,tools,$(addprefix toolstack/xenconsoled/,ring.c backlog.c pty.c console.c),))
 
 .PHONY: fuzz fuzz-build fuzz-afl
 fuzz-build: $(FUZZ_BIN)
