@@ -421,6 +421,7 @@ static void errors_of_language(void **state)
     bad("vif=[[[[[[[[[1]]]]]]]]]\n", "2:13: too many lists within lists");
     bad("extra = '\\xff'\n", "2:10: this escape does not name a character: only \\x01 to \\x7f and \\1 to \\177 do");
     bad("extra = 'a\xff'\n", "2:11: not text: this byte is not UTF-8");
+    bad("extra = '\x8d\x8d\x8d\x8d\x8d\x8d\x8d\x8d\x8d\x8d\x8d\x8d'\n", "2:10: not text: this byte is not UTF-8");
     bad("= 4\n", "2:1: an assignment (name = value) must stand here, not '='");
     bad("memory\n", "2:1: only assignments (name = value) are understood; 'memory' begins something else");
     bad("extra = '\xc3\xa4' x\n",

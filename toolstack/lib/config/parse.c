@@ -337,7 +337,7 @@ static bool find_foreign_byte(const unsigned char *text, size_t size, struct pla
         unsigned char c = text[i];
         size_t more = c < 0x80 ? 0 : c >= 0xc2 && c < 0xe0 ? 1 : (c & 0xf0) == 0xe0 ? 2 : c >= 0xf0 && c < 0xf5 ? 3 : 9;
 
-        if (!c || more > size - i - 1)
+        if (!c || more > 3 || more > size - i - 1)
             return true;
         for (size_t k = 1; k <= more; k++)
             if ((text[i + k] & 0xc0) != 0x80)
