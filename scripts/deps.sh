@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: MIT
 # The Debian packages that a task needs: installs those that are missing, as root or through sudo.
 #
-#   scripts/deps.sh [build|image|run|test|bench ...]     default: all of them
+#   scripts/deps.sh [build|image|run|test|bench|afl ...]     default: all of them but afl, which only make fuzz-afl needs
 #
 # When nothing is missing it neither asks for rights nor touches the network. The mirror is the machine's own.
 set -eu
@@ -10,10 +10,11 @@ set -eu
 build='gcc make binutils libxen-dev libc6-dev gzip python3 liblzma-dev zlib1g-dev libzstd-dev liblz4-dev libuv1-dev libjansson-dev'
 image='mmdebstrap e2fsprogs fakeroot cpio kmod busybox-static uidmap xz-utils zstd lz4 bzip2 lzop python3'
 run='qemu-system-x86 qemu-utils'
-test='libcmocka-dev clang-14 libclang-rt-14-dev clang-format-14 shellcheck universal-ctags python3 python3-pytest python3-pytest-xdist python3-pexpect
+test='libcmocka-dev clang-14 libclang-rt-14-dev libzydis-dev clang-format-14 shellcheck universal-ctags python3 python3-pytest python3-pytest-xdist python3-pexpect
       grub-common grub-pc-bin grub-efi-amd64-bin xorriso mtools ovmf bochs bochsbios vgabios
       xenstore-utils iproute2 iputils-ping procps man-db mandoc bash-completion'
 bench='python3'
+afl='afl++ clang-14'
 
 wanted() {
     for task in "$@"; do
@@ -23,8 +24,9 @@ wanted() {
         run) echo "$build $image $run" ;;
         test) echo "$build $image $run $test" ;;
         bench) echo "$build $run $bench $image" ;;
+        afl) echo "$build $test $afl" ;;
         *)
-            echo "deps.sh: no task '$task'; there are build, image, run, test, bench" >&2
+            echo "deps.sh: no task '$task'; there are build, image, run, test, bench, afl" >&2
             exit 2
             ;;
         esac
