@@ -43,3 +43,30 @@ check-core: $(CORE_O)
 
 .SECONDARY: $(UNIT_TESTS:%=$(HB)/tests/unit/%.o)
 -include $(HOST_O:.o=.d) $(PORT_O:.o=.d) $(UNIT_TESTS:%=$(HB)/tests/unit/%.d)
+
+# The model tests: core and the fake machine once more, with points at which CPUs change turns; sanitized, and fast for long runs.
+MODEL_C    := $(wildcard tests/model/*.c)
+MODEL_SRC  := $(CORE_C) $(wildcard tests/host/*.c) $(MODEL_C)
+MODEL_WRAP := hw_preempt_check heap_alloc heap_alloc_array alloc_frames alloc_block free_frames reservation_add hw_domain_alloc \
+              hw_domain_free hw_vcpu_alloc hw_copy_from_guest hw_copy_to_guest tlb_note_flush hw_machine_restart hw_machine_poweroff
+MODEL_FLAGS = -std=gnu17 -g -DDEBUG -fno-strict-aliasing -fno-common -Itests/host/include -Itests/model -Ihypervisor -I$(B)/gen $(DEFS) $(WARN) \
+              -Wno-missing-prototypes $(if $(filter hypervisor/%,$<),-include tests/model/point.h)
+MODEL_asan := -O1 $(SANITIZE)
+MODEL_fast := -O3
+MODEL_BIN  := $(HB)/model-fast $(HB)/model-asan
+
+define MODEL_RULES
+$(HB)/model-$(1)-o/%.o: %.c | $(ABI)/xen
+	$$(Q)mkdir -p $$(@D)
+	$$(Q)$$(HOST_CC) $$(MODEL_FLAGS) $$(MODEL_$(1)) -MMD -MP -c $$< -o $$@
+$(HB)/model-$(1): $(MODEL_SRC:%.c=$(HB)/model-$(1)-o/%.o)
+	$$(Q)$$(HOST_CC) $$(MODEL_$(1)) -o $$@ $$^ $(MODEL_WRAP:%=-Wl,--wrap=%) -lcmocka
+-include $(MODEL_SRC:%.c=$(HB)/model-$(1)-o/%.d)
+endef
+$(eval $(call MODEL_RULES,asan))
+$(eval $(call MODEL_RULES,fast))
+
+# T=seconds: so long; otherwise the bounded form.
+.PHONY: model
+model: $(MODEL_BIN)
+	$(Q)tests/model/run.sh $(HB)/model-fast $(HB)/model-asan

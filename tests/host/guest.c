@@ -7,10 +7,12 @@
 #include "host/machine.h"
 #include "core/domain/cpu_policy.h"
 #include "core/mem/pte.h"
+#include "core/mem/type.h"
 #include "hypercall/hypercall.h"
 #include <xen/domctl.h>
 
 unsigned host_copy_fail_after;
+uint64_t host_direct_start, host_direct_size;
 struct host_continuation host_continuation;
 unsigned host_continuations;
 int host_domain_init_result, host_set_context_result;
@@ -40,7 +42,7 @@ bool host_translate(struct vcpu *v, uint64_t va, bool write, void **host)
 {
     mfn_t root = v->in_kernel ? v->kernel_l4 : v->user_l4;
 
-    if (mfn_eq(v->kernel_l4, INVALID_MFN)) {
+    if (host_direct_size ? va - host_direct_start < host_direct_size : mfn_eq(v->kernel_l4, INVALID_MFN)) {
         *host = (void *)va;
         return va != 0;
     }
@@ -126,7 +128,6 @@ int64_t host_hypercall_run(host_handler_t *fn, const uint64_t args[6], void (*be
         return -ENOSYS;                                                                                                \
     }
 NOT_HERE(set_trap_table)
-NOT_HERE(set_gdt)
 NOT_HERE(stack_switch)
 NOT_HERE(fpu_taskswitch)
 NOT_HERE(set_debugreg)
@@ -134,6 +135,54 @@ NOT_HERE(get_debugreg)
 NOT_HERE(iret)
 NOT_HERE(set_segment_base)
 NOT_HERE(callback_op)
+
+/* ---- Descriptor tables: only that their frames are held ---- */
+
+static void gdt_put(struct host_vcpu *v)
+{
+    for (unsigned i = 0; i < ARRAY_SIZE(v->gdt); i++)
+        if (v->gdt[i])
+            type_put(v->gdt[i], false);
+    memset(v->gdt, 0, sizeof(v->gdt));
+}
+
+static int gdt_set(struct host_vcpu *v, const uint64_t *mfns, unsigned entries)
+{
+    struct frame *new[HOST_GDT_PAGES] = {NULL};
+    int rc = 0;
+
+    if (entries > HOST_GDT_PAGES * 512)
+        return -EINVAL;
+    for (unsigned i = 0; !rc && i < DIV_ROUND_UP(entries, 512); i++) {
+        struct frame *f = frame_get_owned(MFN(mfns[i]), v->core.domain->id);
+
+        rc = f ? type_get(v->core.domain, f, FT_DESC) : -EINVAL;
+        if (!rc)
+            new[i] = f;
+        if (f)
+            frame_put(f);
+    }
+    if (!rc)
+        gdt_put(v);
+    for (unsigned i = 0; i < HOST_GDT_PAGES; i++) {
+        if (rc && new[i])
+            type_put(new[i], false);
+        else if (!rc)
+            v->gdt[i] = new[i];
+    }
+    return rc;
+}
+
+int64_t do_set_gdt(const uint64_t args[6])
+{
+    uint64_t mfns[HOST_GDT_PAGES];
+
+    if (args[1] > HOST_GDT_PAGES * 512)
+        return -EINVAL;
+    if (hw_copy_from_guest(mfns, args[0], DIV_ROUND_UP(args[1], 512) * sizeof(mfns[0])))
+        return -EFAULT;
+    return gdt_set(host_vcpu_of(current_vcpu()), mfns, (unsigned)args[1]);
+}
 
 /* ---- Domains and vCPUs ---- */
 /* A processor with XSAVE and SSE4.2, and of policies the least: hyper-threading can be promised, but is not by default. */
@@ -206,6 +255,8 @@ int hw_vcpu_set_context(struct vcpu *v, const struct vcpu_guest_context *ctxt)
         return host_set_context_result;
     if (!hv->context && !(hv->context = malloc(sizeof(*ctxt))))
         return -ENOMEM;
+    if (ctxt->gdt_ents > HOST_GDT_PAGES * 512 || gdt_set(hv, ctxt->gdt_frames, (unsigned)ctxt->gdt_ents))
+        return -EINVAL;
     *hv->context = *ctxt;
     return 0;
 }
@@ -253,14 +304,16 @@ void hw_fill_hypercall_page(void *page)
 
 void hw_vcpu_release(struct vcpu *v)
 {
-    (void)v;
+    gdt_put(host_vcpu_of(v));
 }
 
 void hw_vcpu_for_each_ref(struct vcpu *v, void (*fn)(struct frame *f, enum frame_type type, void *arg), void *arg)
 {
-    (void)v; /* no descriptor tables here */
-    (void)fn;
-    (void)arg;
+    for (unsigned i = 0; i < HOST_GDT_PAGES; i++)
+        if (host_vcpu_of(v)->gdt[i])
+            fn(host_vcpu_of(v)->gdt[i], FT_DESC, arg);
+    if (!v->id && host_eoi_map && host_eoi_map->owner == v->domain->id)
+        fn(host_eoi_map, FT_WRITABLE, arg);
 }
 
 int hw_set_ldt(struct vcpu *v, uint64_t base, unsigned entries)

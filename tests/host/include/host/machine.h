@@ -57,6 +57,8 @@ extern unsigned host_time_updates; /* hw_update_vcpu_time */
  * are walked, with present, user and (for stores) writable demanded at each level; accessed and
  * dirty bits are set. */
 bool host_translate(struct vcpu *v, uint64_t va, bool write, void **host);
+/* Addresses in here are host pointers for every vCPU, and no others are; size 0: no such place. */
+extern uint64_t host_direct_start, host_direct_size;
 extern unsigned host_copy_fail_after; /* that many copies succeed, then one fails with -EFAULT; 0: none fails */
 
 /* ---- Hypercalls
@@ -80,6 +82,7 @@ int64_t host_hypercall_run(host_handler_t *fn, const uint64_t args[6], void (*be
 
 /* ---- Domains and vCPUs, the machine's part
  * -------------------------------------------------------------------- */
+#define HOST_GDT_PAGES 2
 struct host_vcpu {
     struct vcpu core; /* first */
     int64_t result;   /* hw_set_hypercall_result */
@@ -90,6 +93,7 @@ struct host_vcpu {
     uint8_t xstate[832];          /* hw_vcpu_set_xstate */
     uint64_t ldt_base, io_bitmap; /* hw_set_ldt, hw_set_iobitmap, hw_set_iopl */
     unsigned ldt_entries, io_bitmap_ports, iopl;
+    struct frame *gdt[HOST_GDT_PAGES]; /* each held as a descriptor page */
 };
 static inline struct host_vcpu *host_vcpu_of(struct vcpu *v)
 {
