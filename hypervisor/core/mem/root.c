@@ -28,7 +28,7 @@ void mmu_defer_drop(struct vcpu *v, struct frame *f)
     BUG();
 }
 
-int mmu_finish_drops(struct vcpu *v)
+static __attribute__((noinline)) int go_on_dropping(struct vcpu *v)
 {
     for (unsigned i = 0; i < ARRAY_SIZE(v->dropping); i++) {
         if (likely(!v->dropping[i]))
@@ -38,6 +38,11 @@ int mmu_finish_drops(struct vcpu *v)
         v->dropping[i] = NULL;
     }
     return 0;
+}
+
+int mmu_finish_drops(struct vcpu *v)
+{
+    return likely(!v->dropping[0] && !v->dropping[1]) ? 0 : go_on_dropping(v);
 }
 
 /* ---- Pins ---- */
@@ -98,19 +103,44 @@ int mmu_frame_kind(struct domain *d, mfn_t mfn, bool *pinned)
 
 /* ---- Roots ---- */
 
+/* The usual root is valid already, by its pin: a reference more. False: whatever it is, type_get() says it. */
+static inline bool root_join(const struct vcpu *v, struct frame *f)
+{
+    const uint64_t ready = REFS_TYPE(FT_L4) | REFS_STATE(TS_VALID);
+    uint64_t old = refs_load(f);
+
+    if ((old & (REFS_TYPE_STATE | REFS_TFULL)) != ready || !(old & FR_TCOUNT_MASK) || frame_owner(f) != v->domain->id ||
+        !refs_cas(f, &old, old + FR_TCOUNT_ONE))
+        return false;
+    if (likely(frame_owner(f) == v->domain->id))
+        return true;
+    type_put(f, false); /* given away since the look */
+    return false;
+}
+
+/* And one less, when it is not the last. */
+static inline bool root_leave(struct frame *f)
+{
+    uint64_t old = refs_load(f);
+
+    return frame_tcount(old) > 1 && refs_cas(f, &old, old - FR_TCOUNT_ONE);
+}
+
 static int root_get(struct vcpu *v, mfn_t l4)
 {
     int rc;
 
     if (!mfn_valid(l4))
         return fail(-EINVAL);
+    if (likely(root_join(v, frame_of(l4))))
+        return 0;
     rc = type_get(v->domain, frame_of(l4), FT_L4);
     return rc == -EBUSY ? fail(-EINVAL) : rc;
 }
 
 static int root_put(struct vcpu *v, mfn_t l4)
 {
-    if (mfn_eq(l4, INVALID_MFN) || !type_put(frame_of(l4), true))
+    if (mfn_eq(l4, INVALID_MFN) || root_leave(frame_of(l4)) || !type_put(frame_of(l4), true))
         return 0;
     mmu_defer_drop(v, frame_of(l4));
     return -ERESTART;
