@@ -33,7 +33,7 @@ struct hypercall {
 };
 extern const struct hypercall hypercall_table[HYPERCALLS_COUNT];
 /* From the entry path and from multicall: checks the number, the caller, counts, traces, calls. */
-int64_t hypercall_dispatch(uint64_t nr, const uint64_t args[6]);
+int64_t hypercall_dispatch(const uint64_t args[6], uint64_t nr);
 
 /* One handler a line, in hypercall/<family>.c; those of the processor state in x86/pv/. */
 #define HYPERCALL_HANDLER(name) int64_t do_##name(const uint64_t args[6])

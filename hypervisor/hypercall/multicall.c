@@ -42,7 +42,7 @@ static int run_entry(struct vcpu *v, uint64_t entry, uint64_t *result, bool *was
     for (unsigned i = 0; i < 6; i++)
         args[i] = e.args[i];
     v->mc_cont = &cont;
-    *result = e.op == __HYPERVISOR_multicall ? (uint64_t)fail(-EINVAL) : (uint64_t)hypercall_dispatch(e.op, args);
+    *result = e.op == __HYPERVISOR_multicall ? (uint64_t)fail(-EINVAL) : (uint64_t)hypercall_dispatch(args, e.op);
     v->mc_cont = NULL;
     if (cont.preempted)
         return store_continuation(entry, &cont) ? fail(-EFAULT) : 1;

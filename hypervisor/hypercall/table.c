@@ -43,7 +43,7 @@ const struct hypercall hypercall_table[HYPERCALLS_COUNT] = {
 };
 
 /* The calls that are refused, privileged or traced. */
-static __attribute__((noinline)) int64_t dispatch_with_checks(uint64_t nr, const uint64_t args[6])
+static __attribute__((noinline)) int64_t dispatch_with_checks(const uint64_t args[6], uint64_t nr)
 {
     const struct hypercall *call;
     int64_t rc;
@@ -62,7 +62,7 @@ static __attribute__((noinline)) int64_t dispatch_with_checks(uint64_t nr, const
     return rc;
 }
 
-int64_t hypercall_dispatch(uint64_t nr, const uint64_t args[6])
+int64_t hypercall_dispatch(const uint64_t args[6], uint64_t nr)
 {
     /* Masked: no speculative read beyond the table. */
     const struct hypercall *call = &hypercall_table[nr & (HYPERCALLS_COUNT - 1)];
@@ -71,7 +71,7 @@ int64_t hypercall_dispatch(uint64_t nr, const uint64_t args[6])
     LATENCY(latency_begin(LATENCY_CALL(nr & (HYPERCALLS_COUNT - 1)), args));
     if (unlikely(nr >= HYPERCALLS_COUNT) || unlikely(call->callers != FOR_ANYBODY) ||
         unlikely((TRACE_MASK_COMPILED)&trace_mask & TRACE_HYPERCALL))
-        return dispatch_with_checks(nr, args);
+        return dispatch_with_checks(args, nr);
     rc = call->handler(args);
     LATENCY(latency_end());
     HYPERCALL_DONE();

@@ -32,7 +32,7 @@ def test_openssl(dom0):
             "| openssl enc -d -aes-256-ctr -pbkdf2 -pass pass:x | cmp - /tmp/a || touch /tmp/bad) & done; wait; test ! -e /tmp/bad", 180)
 
 
-@pytest.mark.parametrize("program", ["vectors 10", "calls32", "ldt", "faults", "watch", "churn 10"])
+@pytest.mark.parametrize("program", ["vectors 10", "registers 10", "calls32", "ldt", "faults", "watch", "churn 10"])
 def test_program(dom0, program):
     dom0.ok(f"/test/{program}", 120)
 

@@ -135,10 +135,10 @@ static void privileged_calls_are_refused(void **state)
     host_machine_init(1, 0);
     d = make(3, 1);
     host_set_current(0, d->vcpus[0]);
-    assert_int_equal(hypercall_dispatch(__HYPERVISOR_platform_op, none), -EPERM);
-    assert_int_equal(hypercall_dispatch(63, none), -ENOSYS);
-    assert_int_equal(hypercall_dispatch(64, none), -ENOSYS);
-    assert_int_equal(hypercall_dispatch(~0UL, none), -ENOSYS);
+    assert_int_equal(hypercall_dispatch(none, __HYPERVISOR_platform_op), -EPERM);
+    assert_int_equal(hypercall_dispatch(none, 63), -ENOSYS);
+    assert_int_equal(hypercall_dispatch(none, 64), -ENOSYS);
+    assert_int_equal(hypercall_dispatch(none, ~0UL), -ENOSYS);
 }
 
 static void versions_are_filled(void **state)

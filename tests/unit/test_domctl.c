@@ -64,7 +64,7 @@ static void only_privileged(void **state)
     plain_config();
     op.cmd = XEN_DOMCTL_createdomain;
     op.interface_version = XEN_DOMCTL_INTERFACE_VERSION;
-    assert_int_equal(hypercall_dispatch(__HYPERVISOR_domctl, args), -EPERM);
+    assert_int_equal(hypercall_dispatch(args, __HYPERVISOR_domctl), -EPERM);
     /* And were the table to let it through: */
     assert_int_equal(call(XEN_DOMCTL_createdomain, 0), -EPERM);
     assert_int_equal(call(XEN_DOMCTL_pausedomain, 0), -EPERM);
@@ -81,8 +81,8 @@ static void bad_structs(void **state)
     plain_config();
     op.cmd = XEN_DOMCTL_createdomain;
     op.interface_version = XEN_DOMCTL_INTERFACE_VERSION - 1;
-    assert_int_equal(hypercall_dispatch(__HYPERVISOR_domctl, args), -EACCES);
-    assert_int_equal(hypercall_dispatch(__HYPERVISOR_domctl, none), -EFAULT);
+    assert_int_equal(hypercall_dispatch(args, __HYPERVISOR_domctl), -EACCES);
+    assert_int_equal(hypercall_dispatch(none, __HYPERVISOR_domctl), -EFAULT);
     assert_int_equal(call(0, 0), -ENOSYS);
     assert_int_equal(call(XEN_DOMCTL_vm_event_op, 0), -ENOSYS);
     assert_int_equal(call(XEN_DOMCTL_gdbsx_guestmemio, 0), -ENOSYS);

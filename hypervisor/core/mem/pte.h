@@ -24,6 +24,7 @@ typedef uint64_t pte_t;
 #define L4_RESERVED_LAST  271
 #define HYPERVISOR_START  0xffff800000000000UL
 #define HYPERVISOR_END    0xffff880000000000UL
+#define HYPERVISOR_SHIFT  43 /* it is one block of this size */
 
 static inline mfn_t pte_mfn(pte_t e)
 {

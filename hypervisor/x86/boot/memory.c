@@ -160,6 +160,7 @@ static void build_m2p(void)
         memset((void *)(M2P_RW_START + offset), 0xff, PAGE_2M);
         c |= CHUNKS_PER_GIB - 1; /* the GiB is done */
     }
+    m2p_l4_entry = ((const uint64_t *)hw_frame_va(hypervisor_root))[pt_index(M2P_RO_START, 4)];
 }
 
 static void build_frame_table(void)

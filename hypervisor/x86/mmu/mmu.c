@@ -16,6 +16,7 @@
 #include "x86/mmu/mmu.h"
 
 mfn_t hypervisor_root;
+uint64_t m2p_l4_entry;
 static struct spinlock mapping_lock = SPINLOCK_INIT(LOCK_MAPPING);
 
 #define PAGE_2M   (2 * MIB)
@@ -192,10 +193,7 @@ void *io_map_if_memory(uint64_t phys, uint64_t size)
 /* The machine-to-physical table is for guest kernels; user mode has tables of its own, in which it is not to be seen. */
 static void show_m2p(uint64_t *l4, bool show)
 {
-    const uint64_t *own = hw_frame_va(hypervisor_root);
-    unsigned slot = pt_index(M2P_RO_START, 4);
-
-    l4[slot] = show ? own[slot] : 0;
+    l4[pt_index(M2P_RO_START, 4)] = show ? m2p_l4_entry : 0;
 }
 
 void hw_load_l4(mfn_t l4)

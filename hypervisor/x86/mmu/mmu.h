@@ -2,6 +2,8 @@
 /* The hypervisor's own page tables: I/O mappings and changes after boot. Guests' tables are core/mem's. */
 #pragma once
 #include "core/lib/types.h"
+/* In a root's slot of the M2P that guests see, while a guest kernel runs on it. Set while booting. */
+extern uint64_t m2p_l4_entry;
 /* Maps I/O memory uncached (or write-combining) for ever; panics when the space is gone. */
 void *io_map(uint64_t phys, uint64_t size, bool write_combining);
 void *io_map_if_memory(uint64_t phys, uint64_t size); /* after boot: at most 1 MiB, uncached; NULL: no memory */

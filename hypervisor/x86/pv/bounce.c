@@ -60,6 +60,22 @@ static __attribute__((noinline, cold)) void no_stack(struct vcpu *v, uint64_t en
     vcpu_pause_nosync(v);
 }
 
+#define FRAME_WORDS 7 /* without error code and selectors */
+
+void pv_find_syscall_frame(struct pv_vcpu *pv)
+{
+    uint64_t sp = (pv->kernel_sp & ~15UL) - FRAME_WORDS * sizeof(uint64_t);
+
+    pv->syscall_frame = pv->syscall.entry && guest_range_ok(sp, FRAME_WORDS * sizeof(uint64_t)) ? sp : 0;
+}
+
+void pv_syscall_no_stack(struct regs *r)
+{
+    struct vcpu *v = regs_vcpu(r);
+
+    no_stack(v, pv_of(v)->syscall.entry, pv_of(v)->syscall_frame);
+}
+
 /* The frame, with `count` words behind rcx and r11, and the way to the handler. In line: the count is a constant, and an
  * array of words to be copied would cost more than the frame. */
 static inline __attribute__((always_inline)) void enter_handler(struct vcpu *v, uint64_t entry, bool mask_events,
@@ -76,8 +92,8 @@ static inline __attribute__((always_inline)) void enter_handler(struct vcpu *v, 
         sp = pv->kernel_sp;
         cs |= 3;
     }
-    sp = (sp & ~15UL) - (7 + count) * sizeof(*frame);
-    if (unlikely(!guest_range_ok(sp, (7 + count) * sizeof(*frame)))) {
+    sp = (sp & ~15UL) - (FRAME_WORDS + count) * sizeof(*frame);
+    if (unlikely(!guest_range_ok(sp, (FRAME_WORDS + count) * sizeof(*frame)))) {
         no_stack(v, entry, sp);
         return;
     }

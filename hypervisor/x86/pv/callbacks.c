@@ -68,6 +68,7 @@ static int64_t callback_register(struct pv_vcpu *pv, uint64_t arg)
         return fail(-EINVAL);
     slot->entry = reg.address;
     slot->mask_events = reg.flags & CALLBACKF_mask_events;
+    pv_find_syscall_frame(pv);
     return 0;
 }
 
@@ -106,6 +107,7 @@ HYPERCALL_HANDLER(stack_switch)
 
     pv->kernel_ss = (uint16_t)args[0] | 3;
     pv->kernel_sp = args[1];
+    pv_find_syscall_frame(pv);
     return 0;
 }
 

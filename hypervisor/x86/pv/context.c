@@ -271,6 +271,7 @@ int hw_vcpu_set_context(struct vcpu *v, const struct vcpu_guest_context *ctxt)
         return rc; /* what was taken goes with the next attempt, or with the domain */
     take_registers(pv, ctxt);
     take_callbacks(pv, ctxt);
+    pv_find_syscall_frame(pv);
     fpu_set_context(v, ctxt);
     if (!v->id)
         __atomic_fetch_or(&v->domain->vm_assist, (uint32_t)ctxt->vm_assist & VM_ASSIST_OK, __ATOMIC_SEQ_CST);

@@ -28,6 +28,7 @@ struct pv_vcpu {
     uint16_t ds, es, fs, gs;
     uint64_t kernel_sp;
     uint16_t kernel_ss;
+    uint64_t syscall_frame; /* where the frame of a system call goes; 0: it takes the long way (x86/trap/short.S) */
 
     struct trap_info traps[256];
     struct pv_callback event, failsafe, syscall, syscall32, sysenter, nmi;
@@ -90,10 +91,13 @@ void pv_inject_exception(struct vcpu *v, uint8_t vector,
                          uint32_t error_code); /* current vCPU; error code ignored where the vector has none */
 void pv_inject_page_fault(struct vcpu *v, uint64_t cr2, uint32_t error_code);
 void pv_enter_callback(struct vcpu *v, const struct pv_callback *cb); /* syscall and the like; its entry is not 0 */
-void pv_iret_fault(void);               /* from entry.S: the way back to the guest faulted; failsafe callback */
-void pv_deliver_events(struct vcpu *v); /* on the way out: NMI, upcall when pending and not masked */
-void pv_toggle_mode(struct vcpu *v);    /* kernel <-> user: loads the other root, swaps GS */
-void pv_write_areas(struct vcpu *v);    /* run state and time, in kernel mode */
+/* Whoever changes kernel_sp or the callback of system calls calls this behind it. */
+void pv_find_syscall_frame(struct pv_vcpu *pv);
+void pv_syscall_no_stack(struct regs *r); /* from short.S: the frame of a system call cannot be written */
+void pv_iret_fault(void);                 /* from entry.S: the way back to the guest faulted; failsafe callback */
+void pv_deliver_events(struct vcpu *v);   /* on the way out: NMI, upcall when pending and not masked */
+void pv_toggle_mode(struct vcpu *v);      /* kernel <-> user: loads the other root, swaps GS */
+void pv_write_areas(struct vcpu *v);      /* run state and time, in kernel mode */
 /* The bits of RFLAGS that a guest may have as it likes; IF is always set, IOPL, NT, VM never. */
 #define GUEST_RFLAGS_MASK  0x250dd5UL
 #define GUEST_RFLAGS_FIXED (RFLAGS_IF | 2UL)

@@ -10,7 +10,8 @@
  *
  * The way out: straight back when neither the CPU nor the vCPU has anything to do; else prepare_return() (trap.c) does it and
  * says whose registers are loaded. SYSRET when the frame came by SYSCALL and its address is canonical, else IRET, from a copy
- * of the frame on the CPU's stack, so that a faulting IRET leaves regs whole.
+ * of the frame on the CPU's stack, so that a faulting IRET leaves regs whole. short.S has ways that come by here only when
+ * something is to be done.
  */
 #include "asm_offsets.h"
 
@@ -214,11 +215,14 @@ syscall_common:
     pushq $ASM_FLAT_CS64
     pushq %rcx
     pushq word_syscall(%rip)
+    cmpb $0, FROM_REGS_IN_KERNEL - REGS_ERROR_CODE(%rsp)
+    je syscall_short
+    cmpq $ASM_HYPERCALL_IRET, %rax
+    je iret_short
+ENTRY hypercall_long
     PUSH_REGISTERS
     movq %rsp, %rbx
     movq FROM_REGS_STACK(%rbx), %rsp
-    cmpb $0, FROM_REGS_IN_KERNEL(%rbx)
-    je syscall_from_user
     /* A hypercall. Its arguments are an array on the stack, and stay in registers only as our own values. */
     xorl %ebp, %ebp
     xorl %r12d, %r12d
@@ -231,8 +235,8 @@ syscall_common:
     pushq %rdx
     pushq %rsi
     pushq %rdi
-    movq %rax, %rdi
-    movq %rsp, %rsi
+    movq %rsp, %rdi
+    movq %rax, %rsi
     call hypercall_dispatch
     movq %rax, REGS_RAX(%rbx)
     IF_ANYTHING_TO_DO 48, hypercall_long_way
@@ -254,6 +258,12 @@ restore_guest:                          /* rbx: struct regs; rsp anywhere on the
 hypercall_long_way:
     addq $48, %rsp
     jmp leave_hypervisor
+
+ENTRY syscall_long
+    PUSH_REGISTERS
+    movq %rsp, %rbx
+    movq FROM_REGS_STACK(%rbx), %rsp
+    jmp syscall_from_user
 
 syscall32_common:
     pushq %r11
@@ -287,7 +297,7 @@ ENTRY return_to_guest
     orq $(ASM_STACK_SIZE - 1), %rax
     leaq (1 - ASM_STACK_TOP_SIZE)(%rax), %rsp
     xorl %ebp, %ebp
-leave_hypervisor:                       /* rsp is the top of the CPU's stack */
+ENTRY leave_hypervisor                  /* rsp is the top of the CPU's stack */
     call prepare_return
     movq %rax, %rbx
     jmp restore_guest
@@ -305,7 +315,7 @@ restore_by_iret:
 iret_to_guest:
     iretq
     EXTABLE iret_to_guest, iret_fault
-iret_fault:                             /* the frame in pv_vcpu.regs is whole still: go on from that */
+ENTRY iret_fault                        /* the frame in pv_vcpu.regs is whole still: go on from that */
     orq $(ASM_STACK_SIZE - 1), %rsp
     subq $(ASM_STACK_TOP_SIZE - 1), %rsp
     xorl %ebx, %ebx
