@@ -74,10 +74,10 @@ def measure(directory):
         crowded = numbers(r"cost (\d+) (\d+)", m.ok("bash /tmp/rounds.sh", 300))[1:]
         m.send("poweroff\r")
         m.ended(600)
-    first, last = (median(create for create, _ in costs) for costs in (alone, crowded))
+    first, last = (median([create for create, _ in costs]) for costs in (alone, crowded))
     idle = (before[0] - after[0] + after[1] - before[1]) / 300 - 24 * 1024
     return {"xm create, M": first, "xm create with 300 guests there, M": last, "the same, more than with none, %": (last / first - 1) * 100,
-            "xm destroy, M": median(destroy for _, destroy in alone), "memory for an idle guest beside its own, KiB": idle,
+            "xm destroy, M": median([destroy for _, destroy in alone]), "memory for an idle guest beside its own, KiB": idle,
             "store write, us": int(store["write"]) / 1000, "store read, us": int(store["read"]) / 1000,
             "store transaction of ten writes, us": int(store["transaction"]) / 1000}
 
