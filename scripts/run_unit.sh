@@ -1,6 +1,6 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
-# Runs each unit-test program given, at most 120 s each, and sums up. Fails when one fails, crashes, or runs no test.
+# Runs each unit-test program given, at most 300 s each, and sums up. Fails when one fails, crashes, or runs no test.
 # Logs lie beside the programs; that of a failing one is shown. V=1 shows all.
 passed=0
 failed=0
@@ -8,7 +8,7 @@ export ASAN_OPTIONS="${ASAN_OPTIONS:-detect_stack_use_after_return=0}"
 export UBSAN_OPTIONS="${UBSAN_OPTIONS:-print_stacktrace=1}"
 for program; do
     name=$(basename "$program")
-    timeout -k 5 "${UNIT_TIMEOUT:-120}" "$program" >"$program.log" 2>&1
+    timeout -k 5 "${UNIT_TIMEOUT:-300}" "$program" >"$program.log" 2>&1
     status=$?
     ok=$(sed -n 's/^\[  PASSED  \] \([0-9]*\) test(s)\.$/\1/p' "$program.log" | tail -n 1)
     bad=$(sed -n 's/^\[  FAILED  \] \([0-9]*\) test(s), listed below:$/\1/p' "$program.log" | tail -n 1)
