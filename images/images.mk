@@ -94,6 +94,7 @@ help:
 	@echo 'make tools           Domain 0'"'"'s tools, below build/tools; make install DESTDIR=/somewhere puts them there'
 	@echo 'make tools-unit      unit tests of the tools; make tools-check: their programs against a played machine'
 	@echo 'make bench-guests    what creating and destroying a guest and the store cost, in instructions'
+	@echo 'make model           the random model tests of core; make fuzz: the fuzzers. T=3600 make fuzz: for an hour'
 	@echo 'make size            code, image and memory sizes'
 	@echo 'make images          the Domain 0 and test images alone; make refresh-images: anew, with newer packages'
 	@echo 'make deps            installs what any of these needs'

@@ -1,8 +1,8 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
-# Every test: style, sizes, the builds of both compilers, unit tests, the tools against a played machine,
-# whole machines. Prints the time of each part; the last line is
-# 'N passed, N failed'. Called by make test; --full takes the whole matrix and the long loads.
+# Every test: style, sizes, the builds of both compilers, unit tests, model tests, fuzzers, the tools against a played
+# machine, whole machines. Prints the time of each part; the last line is 'N passed, N failed'. Called by make test;
+# --full takes the whole matrix and the long loads.
 #
 #   scripts/test.sh [--full]
 #
@@ -58,8 +58,9 @@ images_made() {
     }
 }
 
-unit_count() {
-    sed -n 's/^unit tests: \([0-9]*\) passed, \([0-9]*\) failed$/\1 \2/p' "$1" | tail -n 1
+# A last line 'WHAT: N passed, N failed'
+sum_count() {
+    sed -n 's/^[a-z ]*: \([0-9]*\) passed, \([0-9]*\) failed$/\1 \2/p' "$1" | tail -n 1
 }
 
 # pytest's last line: 'N failed, N passed, N error ...'
@@ -86,11 +87,13 @@ part clang-build '' make --no-print-directory B="$B/clang" CC=clang-14 all
 part debug-build '' make --no-print-directory B="$B/debug" DEBUG=1 all
 part core-imports '' make --no-print-directory check-core
 part size '' make --no-print-directory size
-part unit unit_count make --no-print-directory unit
-part unit-clang unit_count make --no-print-directory CC=clang-14 unit
+part unit sum_count make --no-print-directory unit
+part unit-clang sum_count make --no-print-directory CC=clang-14 unit
 part tools '' make --no-print-directory tools
 part tools-clang '' make --no-print-directory B="$B/clang" CC=clang-14 tools
-part tools-unit unit_count make --no-print-directory tools-unit
+part tools-unit sum_count make --no-print-directory tools-unit
+part model '' make --no-print-directory model
+part fuzz sum_count make --no-print-directory fuzz
 part images '' images_made
 part tools-check system_count make --no-print-directory tools-check
 part system system_count make --no-print-directory "system$full"

@@ -39,7 +39,7 @@ static int64_t answer_port(struct domain *d, int rc, uint64_t arg, const void *a
 
 static int64_t alloc_unbound(uint64_t arg)
 {
-    struct domain *self = current_vcpu()->domain, *d;
+    struct domain *self = current_vcpu()->domain, *d = NULL;
     struct evtchn_alloc_unbound op;
     int64_t rc;
 
