@@ -19,12 +19,11 @@
 #include "core/mem/type.h"
 #include "core/time/vcpu_timer.h"
 #include "core/trace/trace.h"
+#include "hw/nospec.h"
 
 struct vcpu *vcpu_of(struct domain *d, unsigned id)
 {
-    uint64_t in_range = (uint64_t)((int64_t)((uint64_t)id - d->max_vcpus) >> 63);
-    /* The mask keeps a mispredicted check from reading beyond the array. */
-    return id < d->max_vcpus ? d->vcpus[id & in_range] : NULL;
+    return id < d->max_vcpus ? d->vcpus[index_nospec(id, d->max_vcpus)] : NULL;
 }
 
 void vcpu_pause_nosync(struct vcpu *v)

@@ -9,6 +9,7 @@
 #include "core/event/internal.h"
 #include "core/mem/alloc.h"
 #include "core/trace/trace.h"
+#include "hw/nospec.h"
 
 bool evtchn_virq_is_global(uint32_t virq)
 {
@@ -50,6 +51,7 @@ int evtchn_bind_virq(struct domain *d, uint32_t virq, unsigned vcpu, uint32_t *p
     v = vcpu_of(d, vcpu);
     if (!v)
         return fail(-ENOENT);
+    virq = (uint32_t)index_nospec(virq, ARRAY_SIZE(v->virq_port));
     spin_lock(&d->event_lock);
     rc = bind_virq_locked(d, virq, v, port);
     spin_unlock(&d->event_lock);

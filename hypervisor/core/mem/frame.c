@@ -7,6 +7,7 @@
 #include "core/mem/alloc.h"
 #include "core/domain/domain.h"
 #include "hw/hw.h"
+#include "hw/nospec.h"
 
 /* Frames with this owner, free ones excluded. Counted by number and not in struct domain: a frame may outlive that. */
 static uint32_t owned[0x7ff0];
@@ -28,7 +29,7 @@ struct frame *frame_get_owned(mfn_t mfn, uint16_t owner)
 
     if (!mfn_valid(mfn))
         return NULL;
-    f = frame_of(mfn);
+    f = frame_of(MFN(index_nospec(mfn.n, hw_frames_max)));
     if (frame_owner(f) != owner || !frame_get(f))
         return NULL;
     if (unlikely(frame_owner(f) != owner)) { /* freed and given away since we looked */

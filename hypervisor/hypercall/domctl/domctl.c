@@ -7,6 +7,7 @@
  * vNUMA, event subscription, cache allocation, monitoring, and handing VIRQs to other domains.
  */
 #include "hypercall/domctl/domctl.h"
+#include "hw/nospec.h"
 
 #define OUT       1u /* the struct goes back when the operation succeeded */
 #define OUT_ERROR 2u /* and also when it failed: it says what was wrong */
@@ -86,6 +87,7 @@ HYPERCALL_HANDLER(domctl)
         return fail(-EACCES);
     if (op.cmd >= ARRAY_SIZE(table) || !table[op.cmd].handler)
         return fail(-ENOSYS);
+    op.cmd = (uint32_t)index_nospec(op.cmd, ARRAY_SIZE(table));
     flags = table[op.cmd].flags;
     if (flags & NO_DOMAIN)
         rc = table[op.cmd].handler(NULL, &op);

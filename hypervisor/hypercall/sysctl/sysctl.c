@@ -4,6 +4,7 @@
  * counters, trace buffers, power management, CPU hot-plug, offlining of memory, coverage, live patches, PCI topology.
  */
 #include "hypercall/sysctl/sysctl.h"
+#include "hw/nospec.h"
 
 static sysctl_handler *const handlers[] = {
     [XEN_SYSCTL_readconsole] = sysctl_readconsole,
@@ -37,7 +38,7 @@ HYPERCALL_HANDLER(sysctl)
         return rc;
     if (op.cmd >= ARRAY_SIZE(handlers) || !handlers[op.cmd])
         return fail(-ENOSYS);
-    rc = handlers[op.cmd](&op);
+    rc = handlers[index_nospec(op.cmd, ARRAY_SIZE(handlers))](&op);
     /* -ENOBUFS tells how much room it takes. */
     if ((!rc || rc == -ENOBUFS) && copy_out(args[0], &op))
         return fail(-EFAULT);

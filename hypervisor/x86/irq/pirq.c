@@ -15,6 +15,7 @@
 #include "core/mem/alloc.h"
 #include "core/mem/type.h"
 #include "core/trace/trace.h"
+#include "hw/nospec.h"
 #include "x86/apic/apic.h"
 #include "x86/irq/desc.h"
 #include "x86/irq/pci.h"
@@ -39,7 +40,7 @@ static struct irq_desc *pirq_find(struct domain *d, unsigned pirq)
 
     if (pirq >= IRQS_MAX || !map)
         return NULL;
-    n = __atomic_load_n(&map[pirq], __ATOMIC_RELAXED);
+    n = __atomic_load_n(&map[index_nospec(pirq, IRQS_MAX)], __ATOMIC_RELAXED);
     return n ? &irqs[n - 1] : NULL;
 }
 

@@ -6,6 +6,7 @@
 #include "core/lib/fail.h"
 #include "core/mem/pte.h"
 #include "hypercall/hypercall.h"
+#include "hw/nospec.h"
 #include "x86/cpu/cpu.h"
 #include "x86/pv/pv.h"
 
@@ -116,5 +117,5 @@ HYPERCALL_HANDLER(get_debugreg)
             return fail(-ENODEV);
         reg += 2;
     }
-    return (int64_t)pv->dr[reg];
+    return (int64_t)pv->dr[index_nospec(reg, ARRAY_SIZE(pv->dr))];
 }
