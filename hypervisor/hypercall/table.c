@@ -6,6 +6,7 @@
  * mca.
  */
 #include "hypercall/hypercall.h"
+#include "core/lib/poison.h"
 #include "core/trace/latency.h"
 
 #define CALL(number, fn, count)       [number] = {do_##fn, #fn, count, FOR_ANYBODY}
@@ -68,6 +69,8 @@ int64_t hypercall_dispatch(const uint64_t args[6], uint64_t nr)
     const struct hypercall *call = &hypercall_table[nr & (HYPERCALLS_COUNT - 1)];
     int64_t rc;
 
+    if (DEBUG_BUILD)
+        poison_stack();
     LATENCY(latency_begin(LATENCY_CALL(nr & (HYPERCALLS_COUNT - 1)), args));
     if (unlikely(nr >= HYPERCALLS_COUNT) || unlikely(call->callers != FOR_ANYBODY) ||
         unlikely((TRACE_MASK_COMPILED)&trace_mask & TRACE_HYPERCALL))

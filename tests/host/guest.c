@@ -6,6 +6,7 @@
 #include <string.h>
 #include "host/machine.h"
 #include "core/domain/cpu_policy.h"
+#include "core/lib/poison.h"
 #include "core/mem/pte.h"
 #include "core/mem/type.h"
 #include "hypercall/hypercall.h"
@@ -80,6 +81,7 @@ int hw_copy_from_guest(void *dst, uint64_t src, size_t size)
 
 int hw_copy_to_guest(uint64_t dst, const void *src, size_t size)
 {
+    ASSERT(!poison_in(src, size));
     return copy(dst, (void *)src, size, true);
 }
 

@@ -3,9 +3,11 @@
 #include "host/test.h"
 #include "core/lib/bitmap.h"
 #include "core/lib/options.h"
+#include "core/lib/poison.h"
 #include "core/lib/print.h"
 #include "core/lib/range.h"
 #include "core/lib/string.h"
+#include "hw/hw.h"
 
 static void expect_print(const char *wanted, const char *fmt, ...)
 {
@@ -156,6 +158,30 @@ static void bitmaps(void **state)
     assert_false(bit_test(map, 5));
 }
 
+/* What a function leaves behind unfilled in a structure with a hole is not copied out unseen. */
+static void poison_is_seen(void **state)
+{
+    struct {
+        uint32_t a, hole;
+        uint64_t b;
+    } answer;
+    char clean[64] = {0};
+
+    (void)state;
+    host_machine_init(1, 0);
+    poison_fill(&answer, sizeof(answer));
+    answer.a = 1;
+    answer.b = 2;
+    assert_true(poison_in(&answer, sizeof(answer)));
+    assert_false(poison_in(&answer, sizeof(answer.a)));
+    if (HOST_EXPECT_PANIC()) {
+        (void)!hw_copy_to_guest((uint64_t)clean, &answer, sizeof(answer));
+        fail_msg("poison was copied out");
+    }
+    assert_non_null(strstr(host_panic_text, "poison_in"));
+    assert_false(poison_in(clean, sizeof(clean)));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -166,6 +192,7 @@ int main(void)
         isolated_test(ranges_agree_with_a_bit_array),
         isolated_test(ranges_at_the_ends),
         isolated_test(bitmaps),
+        isolated_test(poison_is_seen),
     };
     return cmocka_run_group_tests_name("lib", tests, NULL, NULL);
 }

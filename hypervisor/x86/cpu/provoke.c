@@ -21,7 +21,7 @@ static void overwrite_frame(void)
 {
     char text[64];
 
-    fill(text, sizeof(text) + 32);
+    fill(text, sizeof(text) + 16);
 }
 
 static void write_to_code(void)

@@ -5,6 +5,7 @@
  */
 #include "core/domain/domain.h"
 #include "core/lib/fail.h"
+#include "core/lib/poison.h"
 #include "core/mem/pte.h"
 #include "x86/trap/trap.h"
 
@@ -19,5 +20,6 @@ int hw_copy_to_guest(uint64_t dst, const void *src, size_t size)
 {
     if (unlikely(!guest_range_ok(dst, size)))
         return fail(-EFAULT);
+    ASSERT_SLOW(!poison_in(src, size)); /* the report names the call */
     return copy_unsafe((void *)dst, src, size);
 }
