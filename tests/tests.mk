@@ -11,7 +11,7 @@ LOOSE_O    = $(if $(filter 1,$(LOOSE)),|| { echo | $(HOST_CC) -x c -c - -o $@ &&
 HOST_O    := $(CORE_C:%.c=$(HB)/%.o)
 PORT_O    := $(patsubst %.c,$(HB)/%.o,$(wildcard tests/host/*.c))
 # Each is one program. A name here without its file is an error.
-UNIT_TESTS := test_lib test_domain test_host test_sched test_timer test_vcpu_op test_image test_reservation test_event test_fifo test_grant test_emulate test_mem_alloc test_mem_type test_mem_mmu test_mem_race test_domctl test_sysctl
+UNIT_TESTS := test_lib test_domain test_host test_sched test_timer test_vcpu_op test_image test_reservation test_event test_fifo test_grant test_emulate test_mem_alloc test_mem_type test_mem_mmu test_mem_race test_audit test_domctl test_sysctl
 UNIT_BIN  := $(UNIT_TESTS:%=$(HB)/%)
 
 .PHONY: unit check-core host-lib

@@ -3,7 +3,7 @@
 #pragma once
 #include "core/mem/audit.h"
 
-/* Stops all domains meanwhile. false: another CPU is at it, nothing was done. No lock may be held. */
-bool audit_machine(bool print, struct audit_result *result);
-/* DEBUG builds, after each hypercall: every N-th audits, and panics on a violation. */
+/* Begins one beside the guests; its result goes to the console. Key 'A'. */
+void audit_start(void);
+/* DEBUG builds, after each hypercall: every N-th audits with all domains stopped, and panics on a violation. */
 void audit_after_hypercall(void);

@@ -45,7 +45,8 @@ struct domain {
     struct vcpu **vcpus; /* [I] max_vcpus pointers */
 
     struct spinlock memory_lock;
-    uint32_t page_list;   /* [M] mfn of the first frame (links in the frame table), 0 none */
+    uint32_t page_list;         /* [M] mfn of the first frame (links in the frame table), 0 none */
+    uint32_t page_list_changes; /* [M] how often it has changed: for who walks it in pieces */
     uint64_t pages_count; /* [M] frames of RAM on the list; frames_owned() counts those given up but still held, too */
     uint64_t pages_max;   /* [M] */
     uint64_t pages_claimed;        /* allocator's lock: promised, not yet given; core/mem/reservation.h */
@@ -128,10 +129,11 @@ struct vcpu {
 };
 
 /* Per physical CPU. x86 embeds it; the idle vCPU of CPU n is pcpus[n]->idle. */
-#define PCPU_WORK_SCHED (1u << 0) /* pick a vCPU anew */
-#define PCPU_WORK_TIMER (1u << 1) /* timers may have expired */
-#define PCPU_WORK_TASK  (1u << 2) /* deferred tasks (core/sched/task.h) */
-#define PCPU_WORK_TEXT  (1u << 3) /* the console ring has text that Domain 0 has not been told of */
+#define PCPU_WORK_SCHED  (1u << 0) /* pick a vCPU anew */
+#define PCPU_WORK_TIMER  (1u << 1) /* timers may have expired */
+#define PCPU_WORK_TASK   (1u << 2) /* deferred tasks (core/sched/task.h) */
+#define PCPU_WORK_TEXT   (1u << 3) /* the console ring has text that Domain 0 has not been told of */
+#define PCPU_WORK_SETTLE (1u << 4) /* pcpus_settle() waits */
 struct pcpu {
     unsigned id;
     uint32_t work;        /* [a] PCPU_WORK_* */
@@ -151,6 +153,10 @@ void pcpu_raise(unsigned cpu, uint32_t work); /* sets work bits; kicks the CPU w
  * on the way to guest mode and in the idle loop; afterwards this_cpu()->current is what is to run.
  */
 void pcpu_do_work(void);
+/* Asks all other CPUs to end what they do for a guest at this moment; pcpus_settled(): all have. One at a time may ask, from where
+ * this CPU itself is in the midst of nothing. */
+void pcpus_settle(void);
+bool pcpus_settled(void);
 
 static inline struct vcpu *current_vcpu(void);
 

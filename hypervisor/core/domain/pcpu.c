@@ -30,10 +30,32 @@ static bool take_work(struct pcpu *c, uint32_t bit)
     return taken;
 }
 
+static uint32_t unsettled; /* CPUs that have not come by since pcpus_settle() */
+
+void pcpus_settle(void)
+{
+    unsigned cpu, others = 0;
+
+    for_each_cpu (cpu, &cpus_online)
+        others += cpu != this_cpu()->id;
+    __atomic_store_n(&unsettled, others, __ATOMIC_SEQ_CST);
+    for_each_cpu (cpu, &cpus_online)
+        if (cpu != this_cpu()->id)
+            pcpu_raise(cpu, PCPU_WORK_SETTLE);
+}
+
+bool pcpus_settled(void)
+{
+    return !__atomic_load_n(&unsettled, __ATOMIC_SEQ_CST);
+}
+
+/* Called with nothing of a guest's on this CPU's stack. */
 void pcpu_do_work(void)
 {
     struct pcpu *c = this_cpu();
 
+    if (unlikely(c->work & PCPU_WORK_SETTLE) && take_work(c, PCPU_WORK_SETTLE))
+        __atomic_fetch_sub(&unsettled, 1, __ATOMIC_SEQ_CST);
     if (take_work(c, PCPU_WORK_TIMER))
         timers_run();
     if (take_work(c, PCPU_WORK_TASK))

@@ -267,7 +267,8 @@ const struct evtchn_ops evtchn_ops_fifo = {
 
 /* ---- Going over to FIFO ----------------------------------------------------------------------------------------- */
 
-#define SHOW_CHUNK 32 /* ports between two looks for other work */
+#define SHOW_CHUNK 32   /* ports in use between two looks for other work */
+#define SHOW_RANGE 8192 /* ports, in use or not */
 
 /* Shows what was deferred, and what is pending the two-level way, of the ports in use from `port` on. Where to go on: behind the
  * last port when all is done. Event lock held. */
@@ -275,19 +276,20 @@ static uint32_t show_some(struct domain *d, uint32_t port)
 {
     uint64_t *bits = (uint64_t *)d->shared_info->evtchn_pending;
     struct evtchn_table *t = d->events;
+    uint32_t end = MIN(t->ports_max, port + SHOW_RANGE);
 
     for (unsigned n = 0; n < SHOW_CHUNK; n++, port++) {
         struct evtchn *c;
 
-        port = bitmap_next_set(t->used, t->ports_max, port);
+        port = bitmap_next_set(t->used, end, port);
+        if (port >= end)
+            return end;
         c = evtchn_of(d, port);
-        if (!c)
-            break;
-        if ((port < EVTCHN_PORTS_2L && bit_test_clear_atomic(bits, port)) |
-            __atomic_exchange_n(&c->deferred, 0, __ATOMIC_SEQ_CST))
+        if (c && ((port < EVTCHN_PORTS_2L && bit_test_clear_atomic(bits, port)) |
+                  __atomic_exchange_n(&c->deferred, 0, __ATOMIC_SEQ_CST)))
             evtchn_set_pending(d, c);
     }
-    return MIN(port, t->ports_max);
+    return port;
 }
 
 int evtchn_show_deferred(struct domain *d, uint32_t *port)
@@ -451,6 +453,8 @@ void evtchn_fifo_free(struct fifo_domain *f)
 
 void evtchn_for_each_frame(struct domain *d, void (*fn)(struct frame *f, void *arg), void *arg)
 {
+    spin_lock(&d->event_lock);
     if (d->events->fifo)
         for_each_frame(d->events->fifo, fn, arg);
+    spin_unlock(&d->event_lock);
 }

@@ -38,5 +38,5 @@ void grant_map(struct domain *d, struct gnttab_map_grant_ref *op);
 /* Unmaps. The TLB flush is left to the caller, once for a whole batch, and after it grant_use_end() of each. */
 void grant_unmap(struct domain *d, struct gnttab_unmap_grant_ref *op, struct grant_use *ended);
 void grant_copy(struct domain *d, struct gnttab_copy *op);
-/* Audit: calls fn for every maptrack entry in use. */
-void grant_for_each_mapping(struct domain *d, void (*fn)(struct frame *f, bool writable, void *arg), void *arg);
+/* Audit: calls fn for the maptrack entries in use, some of them from handle `from` on. Where to go on; 0: that was the end. */
+uint32_t grant_for_some_mappings(struct domain *d, uint32_t from, void (*fn)(struct frame *f, bool writable));

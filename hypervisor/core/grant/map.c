@@ -296,13 +296,18 @@ int grant_release_mappings(struct domain *d)
     return 0;
 }
 
-void grant_for_each_mapping(struct domain *d, void (*fn)(struct frame *f, bool writable, void *arg), void *arg)
+uint32_t grant_for_some_mappings(struct domain *d, uint32_t from, void (*fn)(struct frame *f, bool writable))
 {
     struct grant_table *t = d->grants;
 
-    for (uint32_t h = 0; h < t->chunks_count * MAPPINGS_PER_CHUNK; h++) {
-        const struct grant_mapping *m = mapping_of(t, h);
-        if (m && m->use.frame)
-            fn(m->use.frame, m->use.write, arg);
+    for (uint32_t n = 0; n < 2 * MAPPINGS_PER_CHUNK; n++) {
+        const struct grant_mapping *m = mapping_of(t, from + n);
+        struct frame *f = m ? __atomic_load_n(&m->use.frame, __ATOMIC_RELAXED) : NULL;
+
+        if (!m)
+            return 0;
+        if (f)
+            fn(f, m->use.write);
     }
+    return from + 2 * MAPPINGS_PER_CHUNK;
 }

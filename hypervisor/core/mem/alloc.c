@@ -22,6 +22,7 @@
 #include "core/mem/ordinary.h"
 #include "core/mem/tlb.h"
 #include "core/lib/lock.h"
+#include "core/lib/poison.h"
 #include "hw/hw.h"
 
 #define FREE_HEAD        FR_PINNED
@@ -217,6 +218,7 @@ mfn_t alloc_frames(unsigned order, unsigned address_bits)
         return mfn;
     for (uint64_t m = mfn.n; m < mfn.n + (1UL << order); m++) {
         struct frame *f = frame_of(MFN(m));
+        audit_note(f);
         f->next = f->prev = 0;
         frame_set_owner_stamp(f, FRAME_OWNER_HYPERVISOR, 0);
         __atomic_store_n(&f->refs, (dirty ? FR_DIRTY : 0) | 1, __ATOMIC_RELEASE);
@@ -229,6 +231,8 @@ static void insert_run(uint64_t first, uint64_t count, uint64_t stamp)
 {
     uint64_t end = first + count;
 
+    for (uint64_t m = first; DEBUG_BUILD && m < end; m++)
+        poison_fill(hw_frame_va(MFN(m)), PAGE_SIZE);
     spin_lock(&lock);
     while (first < end) {
         unsigned order = MIN((unsigned)__builtin_ctzl(first), (unsigned)ORDER_MAX);
@@ -250,6 +254,7 @@ void free_frames(mfn_t mfn, unsigned order)
     for (; m < end; m++) {
         struct frame *f = frame_of(MFN(m));
         ASSERT(frame_owner(f) == FRAME_OWNER_HYPERVISOR && (refs_load(f) & FR_PCOUNT_MASK));
+        audit_note(f);
         if (!(__atomic_sub_fetch(&f->refs, 1, __ATOMIC_SEQ_CST) & FR_COUNTS_MASK)) {
             frame_disown(f);
             continue;
@@ -396,6 +401,17 @@ static void run_add(uint64_t first, uint64_t last)
     }
     if (r->count > ordinary_window.count)
         ordinary_window = window_of(*r);
+}
+
+/* The runs' order does not change, nor which of them is the largest. */
+void ordinary_window_open(bool open)
+{
+    struct ram_run largest = {0, 0};
+
+    for (unsigned i = 0; i < runs_count; i++)
+        if (runs[i].count > largest.count)
+            largest = runs[i];
+    __atomic_store_n(&ordinary_window.count, open ? largest.count : 0, __ATOMIC_SEQ_CST);
 }
 
 struct ram_run ram_run_of(mfn_t mfn)

@@ -33,7 +33,7 @@ static inline void table_release(struct frame *f)
 {
     uint64_t old = refs_load(f);
 
-    if (unlikely(!(old & (FR_TCOUNT_MASK & ~FR_TCOUNT_ONE))) || unlikely(!refs_cas(f, &old, old - FR_TCOUNT_ONE)))
+    if (unlikely(!(old & (FR_TCOUNT_MASK & ~FR_TCOUNT_ONE))) || unlikely(!refs_cas_usual(f, &old, old - FR_TCOUNT_ONE)))
         table_release_last(f);
 }
 /* mmu_update_entry() on a table that is held, mapped at `table`; the level is what its frame type says. */

@@ -41,8 +41,10 @@ struct frame *frame_get_owned(mfn_t mfn, uint16_t owner)
 
 void frame_put(struct frame *f)
 {
-    uint64_t now = __atomic_sub_fetch(&f->refs, 1, __ATOMIC_SEQ_CST);
+    uint64_t now;
 
+    audit_note(f);
+    now = __atomic_sub_fetch(&f->refs, 1, __ATOMIC_SEQ_CST);
     ASSERT_SLOW((now & FR_PCOUNT_MASK) != FR_PCOUNT_MASK);
     if (unlikely(!(now & FR_COUNTS_MASK)))
         alloc_frame_released(f);
@@ -52,6 +54,7 @@ void frame_assign(struct frame *f, uint16_t owner, uint64_t refs)
 {
     ASSERT(frame_owner(f) == FRAME_OWNER_NONE && !(refs_load(f) & FR_COUNTS_MASK));
     ASSERT(owner_is_domain(owner) && (refs & FR_COUNTS_MASK));
+    audit_note(f);
     frames_assigned(owner, 1);
     frame_set_owner_stamp(f, owner, 0);
     __atomic_store_n(&f->refs, refs | FR_DIRTY, __ATOMIC_RELEASE);

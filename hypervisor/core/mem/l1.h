@@ -55,7 +55,7 @@ static inline bool l1_hold(struct frame *f, uint16_t owner)
     uint64_t old = refs_load(f);
 
     if (unlikely(f->owner != owner) || unlikely((old & ordinary.l1_mask) != ordinary.l1_valid) ||
-        unlikely(!refs_cas(f, &old, old + FR_TCOUNT_ONE)))
+        unlikely(!refs_cas_usual(f, &old, old + FR_TCOUNT_ONE)))
         return false;
     if (likely(f->owner == owner))
         return true;

@@ -166,6 +166,7 @@ int mmu_cmpxchg_l1(struct domain *d, mfn_t l1, unsigned index, pte_t expected, p
     if (!mfn_valid(l1) || index >= 512)
         return fail(-EINVAL);
     table = frame_of(l1);
+    audit_note(table);
     rc = likely(l1_hold(table, d->id)) ? 0 : l1_hold_slow(table, d->id);
     if (unlikely(rc))
         return rc;

@@ -29,6 +29,8 @@ struct window {
 };
 
 extern struct window ordinary_window; /* on the largest run */
+void ordinary_window_open(
+    bool open); /* closed: nothing is ordinary. Who has seen the window before may go on with it */
 
 static inline struct window window_of(struct ram_run run)
 {
@@ -65,7 +67,7 @@ static inline bool ordinary_get_plain(struct frame *f)
 {
     uint64_t old = refs_load(f);
 
-    return likely(old & FR_ALLOC) && likely(!(old & REFS_PFULL)) && likely(refs_cas(f, &old, old + 1));
+    return likely(old & FR_ALLOC) && likely(!(old & REFS_PFULL)) && likely(refs_cas_usual(f, &old, old + 1));
 }
 
 /* Writable, on a frame that has the type, also with count 0: F3 does not ask for a flush. */
@@ -74,7 +76,7 @@ static inline bool ordinary_get_typed(struct frame *f)
     uint64_t old = refs_load(f);
 
     return likely(old - ordinary.writable_first < ordinary.writable_span) &&
-           likely(refs_cas(f, &old, old + FR_TCOUNT_ONE));
+           likely(refs_cas_usual(f, &old, old + FR_TCOUNT_ONE));
 }
 
 /* What an entry asks for, on a frame of the owner's. */
@@ -93,7 +95,7 @@ static inline bool ordinary_put_plain(struct frame *f)
 {
     uint64_t old = refs_load(f);
 
-    return likely(old & FR_ALLOC) && likely(refs_cas(f, &old, old - 1));
+    return likely(old & FR_ALLOC) && likely(refs_cas_usual(f, &old, old - 1));
 }
 
 /* As writable_put(): see T8. */
@@ -102,11 +104,11 @@ static inline bool ordinary_put_typed(struct frame *f)
     uint64_t old = refs_load(f);
 
     if (old & (FR_TCOUNT_MASK & ~FR_TCOUNT_ONE))
-        return likely(refs_cas(f, &old, (old - FR_TCOUNT_ONE) | FR_FELL));
+        return likely(refs_cas_usual(f, &old, (old - FR_TCOUNT_ONE) | FR_FELL));
     if (unlikely(!(old & FR_ALLOC)) || unlikely(old & FR_FELL))
         return false;
     frame_set_stamp(f, tlb_clock_now());
-    return likely(refs_cas(f, &old, old - FR_TCOUNT_ONE));
+    return likely(refs_cas_usual(f, &old, old - FR_TCOUNT_ONE));
 }
 
 static inline bool ordinary_put(struct frame *f, pte_t e)

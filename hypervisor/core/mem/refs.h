@@ -28,10 +28,27 @@ static inline uint64_t refs_load(const struct frame *f)
 {
     return __atomic_load_n(&f->refs, __ATOMIC_RELAXED);
 }
-/* On failure *old is what was found. */
-static inline bool refs_cas(struct frame *f, uint64_t *old, uint64_t new)
+/* While an audit runs beside the guests, every frame whose references change is marked, before they do; the audit does not judge
+ * those. Then ordinary_window is empty, so that the short ways, which do not mark, are not taken. */
+extern bool audit_marking;
+void audit_mark(struct frame *f, bool turns); /* audit.c; turns: its type or state changes */
+static inline void audit_note(struct frame *f)
+{
+    if (unlikely(__atomic_load_n(&audit_marking, __ATOMIC_RELAXED)))
+        audit_mark(f, false);
+}
+
+/* On failure *old is what was found. The usual: for the short ways only. */
+static inline bool refs_cas_usual(struct frame *f, uint64_t *old, uint64_t new)
 {
     return __atomic_compare_exchange_n(&f->refs, old, new, false, __ATOMIC_SEQ_CST, __ATOMIC_RELAXED);
+}
+
+static inline bool refs_cas(struct frame *f, uint64_t *old, uint64_t new)
+{
+    if (unlikely(__atomic_load_n(&audit_marking, __ATOMIC_RELAXED)))
+        audit_mark(f, (*old ^ new) & REFS_TYPE_STATE);
+    return refs_cas_usual(f, old, new);
 }
 
 /* The second word: owner in the low 16 bits, stamp above. The owner may be read by anybody at any time; it is stable for
@@ -51,6 +68,7 @@ static inline void frame_set_stamp(struct frame *f, uint64_t stamp)
 /* The record of a frame that becomes free: whoever brought its counts to 0 has it alone. */
 static inline void frame_disown(struct frame *f)
 {
+    audit_note(f);
     __atomic_store_n(&f->refs, 0, __ATOMIC_RELAXED);
     frame_set_owner_stamp(f, FRAME_OWNER_NONE, 0);
 }

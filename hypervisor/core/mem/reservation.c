@@ -8,6 +8,7 @@
  */
 #include "core/mem/reservation.h"
 #include "core/domain/domain.h"
+#include "core/lib/poison.h"
 #include "core/mem/alloc.h"
 #include "core/mem/refs.h"
 
@@ -19,6 +20,7 @@ static void unlink_frame(struct domain *d, struct frame *f)
         frame_of(MFN(f->prev))->next = f->next;
     else
         d->page_list = f->next;
+    d->page_list_changes++;
     if (f->next)
         frame_of(MFN(f->next))->prev = f->prev;
     f->next = f->prev = 0;
@@ -33,6 +35,7 @@ static void take_over(struct domain *d, mfn_t mfn, uint64_t count)
 
     frames_assigned(d->id, count);
     for (uint32_t m = first; m <= last; m++, f++) {
+        audit_note(f);
         f->next = m + 1;
         f->prev = m - 1;
         frame_set_owner_stamp(f, d->id, 0);
@@ -43,6 +46,7 @@ static void take_over(struct domain *d, mfn_t mfn, uint64_t count)
     if (behind)
         frame_of(MFN(behind))->prev = last;
     d->page_list = first;
+    d->page_list_changes++;
 }
 
 /* ---- Getting ---- */
@@ -69,6 +73,7 @@ static mfn_t alloc_clean_block(unsigned order, unsigned address_bits, uint64_t *
             (void)hw_preempt_check();
         hw_clear_frame(mfn_add(m, i));
     }
+    ASSERT_SLOW(mfn_eq(m, INVALID_MFN) || !poison_in(hw_frame_va(m), PAGE_SIZE << order));
     return m;
 }
 
@@ -196,6 +201,7 @@ uint64_t reservation_drop_run(struct domain *d, uint64_t limit)
         frame_disown(f);
     }
     d->page_list = (uint32_t)m;
+    d->page_list_changes++;
     if (m)
         frame_of(MFN(m))->prev = 0;
     d->pages_count -= n;

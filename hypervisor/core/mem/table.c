@@ -36,7 +36,7 @@ static void window_follow(struct window *w, pte_t e)
 {
     struct ram_run run = ram_run_of(pte_mfn(e));
 
-    if (run.count)
+    if (run.count && ordinary_window.count)
         *w = window_of(run);
 }
 

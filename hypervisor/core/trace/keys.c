@@ -147,15 +147,6 @@ static void key_events(void)
         evtchn_print(d);
 }
 
-static void key_audit(void)
-{
-    struct audit_result r;
-
-    if (audit_machine(true, &r))
-        print_raw("audit: %s: %lu frames, %lu page tables, %lu violations\n", r.violations ? "WRONG" : "clean",
-                  r.frames, r.tables, r.violations);
-}
-
 static void key_types(void)
 {
     static const char *const names[8] = {"none", "L1", "L2", "L3", "L4", "descriptor", "writable", "?"};
@@ -188,7 +179,7 @@ void keys_init(void)
     key_register('q', "run queues", sched_print_queues);
     key_register('t', "timers", timers_print);
     key_register('m', "page type statistics", key_types);
-    key_register('A', "audit references and types of all frames", key_audit);
+    key_register('A', "audit references and types of all frames", audit_start);
     key_register('c', "the console ring again", conring_print_again);
     key_register('R', "reboot the machine at once", key_reboot);
 }

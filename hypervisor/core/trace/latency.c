@@ -67,7 +67,7 @@ void latency_again(void)
 
 static void print_kind(unsigned kind)
 {
-    static const char *const works[] = {"scheduling", "timers", "tasks", "text", "system call", "idle"};
+    static const char *const works[] = {"scheduling", "timers", "tasks", "text", "settling", "system call", "idle"};
 
     if (kind < LATENCY_TRAP(0))
         print_raw("  hypercall %3u", kind);

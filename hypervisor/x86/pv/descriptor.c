@@ -216,20 +216,26 @@ void pv_release_descriptor_tables(struct vcpu *v)
     pv->gdt_entries = pv->ldt_entries = 0;
 }
 
+/* The vCPU may run. */
+static void for_each_desc(struct frame *const *frames, unsigned count,
+                          void (*fn)(struct frame *f, enum frame_type type, void *arg), void *arg)
+{
+    for (unsigned i = 0; i < count; i++) {
+        struct frame *f = __atomic_load_n(&frames[i], __ATOMIC_RELAXED);
+
+        if (f)
+            fn(f, FT_DESC, arg);
+    }
+}
+
 void hw_vcpu_for_each_ref(struct vcpu *v, void (*fn)(struct frame *f, enum frame_type type, void *arg), void *arg)
 {
     struct pv_vcpu *pv = pv_of(v);
     struct frame *eoi_map = pv_domain_of(v->domain)->pirq_eoi_map;
 
-    for (unsigned i = 0; i < ARRAY_SIZE(pv->gdt_frames); i++) {
-        if (pv->gdt_frames[i])
-            fn(pv->gdt_frames[i], FT_DESC, arg);
-        if (pv->gdt_coming[i])
-            fn(pv->gdt_coming[i], FT_DESC, arg);
-    }
-    for (unsigned i = 0; i < ARRAY_SIZE(pv->ldt_frames); i++)
-        if (pv->ldt_frames[i])
-            fn(pv->ldt_frames[i], FT_DESC, arg);
+    for_each_desc(pv->gdt_frames, ARRAY_SIZE(pv->gdt_frames), fn, arg);
+    for_each_desc(pv->gdt_coming, ARRAY_SIZE(pv->gdt_coming), fn, arg);
+    for_each_desc(pv->ldt_frames, ARRAY_SIZE(pv->ldt_frames), fn, arg);
     if (!v->id && eoi_map)
         fn(eoi_map, FT_WRITABLE, arg);
 }
