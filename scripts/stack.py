@@ -43,7 +43,8 @@ INDIRECT = {
     r"key_run": r"key_[a-z]+|sched_print_queues|timers_print|conring_print_again|irqs_print|time_print|overflow_stack"
                 r"|overwrite_frame|write_to_code",
     r"platform_(timer_init|sample)": r"(hpet|acpi|pit|pm)_[a-z_]+",
-    r"(hw_vcpu_for_each_ref|grant_for_each_mapping|.*for_each_frame)": r"expect_[a-z_]+|put_frame",
+    r"(hw_vcpu_for_each_ref|for_each_desc|grant_for_some_mappings|.*for_each_frame)": r"expect_[a-z_]+|put_frame",
+    r"(for_the_domain|audit_step)": r"expect_from_domain|look_at_list",
 }
 # Functions that are entered again from within, and how often that can be.
 RECURSION = {
