@@ -66,6 +66,7 @@ include tests/tools/tools.mk
 include tests/fuzz/fuzz.mk
 include images/images.mk
 include tests/system/system.mk
+include tests/hostile/hostile.mk
 include bench/bench.mk
 
 .PHONY: test test-full style size stack

@@ -1,0 +1,174 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Domain 0's kernel: every attack in a domain of its own, then fuzzing; a line for each, the last one 'hostile: N passed, M
+ * failed'; then the machine is reset, which ends QEMU under -no-reboot.
+ *
+ * Command line: only=TEXT (attacks whose names contain it), seconds=N of fuzzing, seed=N.
+ */
+#include "dom0/dom0.h"
+
+#define ATTACK_NS 20000000000UL
+#define PEER_NS   5000000000UL
+
+struct arguments {
+    char only[64];
+    uint64_t seconds, seed;
+};
+
+void dom0_main(const struct start_info *info);
+
+void put_text(const char *text, size_t length)
+{
+    hypercall(__HYPERVISOR_console_io, CONSOLEIO_write, length, ADDRESS(text), 0);
+}
+
+void unexpected_trap(const struct trap *t)
+{
+    print("hostile: Domain 0: trap %u error %lx at %lx, cr2 %lx\n", t->vector, t->error, t->rip, t->cr2);
+    reset_machine();
+}
+
+/* ---- Arguments ---- */
+
+/* The value behind `name` at the start of a word of the command line; NULL: none. */
+static const char *value_of(const char *line, const char *name)
+{
+    for (const char *p = line; *p; p++) {
+        const char *a = p, *b = name;
+
+        if (p != line && p[-1] != ' ')
+            continue;
+        while (*b && *a == *b)
+            a++, b++;
+        if (!*b)
+            return a;
+    }
+    return NULL;
+}
+
+static uint64_t number_of(const char *line, const char *name, uint64_t otherwise)
+{
+    const char *p = value_of(line, name);
+    uint64_t n = 0;
+
+    if (!p)
+        return otherwise;
+    while (*p >= '0' && *p <= '9')
+        n = n * 10 + (uint64_t)(*p++ - '0');
+    return n;
+}
+
+static struct arguments parse(const char *line)
+{
+    struct arguments a = {.seconds = number_of(line, "seconds=", 0), .seed = number_of(line, "seed=", 1)};
+    const char *only = value_of(line, "only=");
+
+    for (unsigned i = 0; only && only[i] && only[i] != ' ' && i + 1 < sizeof(a.only); i++)
+        a.only[i] = only[i];
+    return a;
+}
+
+static bool chosen(const struct arguments *a, const char *name)
+{
+    for (const char *p = name; *p; p++) {
+        const char *x = p, *y = a->only;
+
+        while (*y && *x == *y)
+            x++, y++;
+        if (!*y)
+            return true;
+    }
+    return false;
+}
+
+/* ---- One attack ---- */
+
+static bool make_guests(const struct attack *attack, unsigned index, uint64_t seed)
+{
+    unsigned count = attack->peer ? 2 : 1;
+
+    for (unsigned i = 0; i < count; i++) {
+        if (!guest_create(&guests[i], i ? ROLE_PEER : ROLE_ATTACKER))
+            return false;
+        guests[i].board->attack = index;
+        guests[i].board->seed = seed;
+        guests[i].board->frames_max = (uint64_t)memory_op(XENMEM_maximum_ram_page, NULL);
+    }
+    for (unsigned i = 0; i < count; i++) {
+        guests[i].board->peer = guests[count - 1 - i].domain;
+        guests[i].board->peer_mfn = guests[count - 1 - i].mfns[0];
+    }
+    for (unsigned i = count; i-- > 0;) /* the peer first */
+        if (!guest_start(&guests[i]))
+            return false;
+    return true;
+}
+
+/* How a guest ended, against how it must. */
+static bool judge_guest(const struct guest *g, const char *who, int reason, uint64_t outcome)
+{
+    bool passed = reason == SHUTDOWN_poweroff && g->board->verdict == VERDICT_PASSED;
+    bool good = outcome == SURVIVES ? passed
+                : outcome == DIES   ? reason == SHUTDOWN_crash
+                                    : passed || reason == SHUTDOWN_crash;
+
+    g->board->text[sizeof(g->board->text) - 1] = 0;
+    if (!good)
+        print("  %s %s (%d), verdict %u: %s\n", who, reason < 0 ? "hangs" : "ended", reason, g->board->verdict,
+              g->board->text);
+    return good;
+}
+
+static bool run_guests(const struct attack *attack)
+{
+    int reason = guest_wait(&guests[0], ATTACK_NS);
+    bool good;
+
+    if (attack->peer)
+        WRITE_ONCE(guests[1].board->stop, 1);
+    good = judge_guest(&guests[0], "the guest", reason, attack->outcome);
+    if (attack->peer)
+        good &= judge_guest(&guests[1], "its peer", guest_wait(&guests[1], PEER_NS), SURVIVES);
+    return good;
+}
+
+static bool run_attack(unsigned index, uint64_t seed)
+{
+    const struct attack *attack = guest_attack(index);
+    uint64_t begin = now_ns();
+    bool good = make_guests(attack, index, seed) && run_guests(attack);
+
+    for (unsigned i = 0; i < GUESTS_MAX; i++)
+        good &= guest_destroy(&guests[i]);
+    good &= all_is_well();
+    print("%s %s (%lu ms)\n", good ? "passed" : "FAILED", guest_text(attack->name), (now_ns() - begin) / 1000000);
+    return good;
+}
+
+/* The hypervisor keeps some memory once it has had it: the first domains come and go before anything is counted. */
+static void warm_up(void)
+{
+    for (unsigned i = 0; i < GUESTS_MAX; i++)
+        guest_create(&guests[i], ROLE_ATTACKER);
+    for (unsigned i = 0; i < GUESTS_MAX; i++)
+        guest_destroy(&guests[i]);
+}
+
+void dom0_main(const struct start_info *info)
+{
+    unsigned passed = 0, failed = 0;
+    struct arguments a;
+
+    paging_init(info);
+    traps_init();
+    guests_init();
+    a = parse((const char *)info->cmd_line);
+    warm_up();
+    judge_init();
+    print("hostile: %u attacks, %lu seconds of fuzzing, seed %lu\n", guest_attacks_count(), a.seconds, a.seed);
+    for (unsigned i = 0; i < guest_attacks_count(); i++)
+        if (chosen(&a, guest_text(guest_attack(i)->name)))
+            run_attack(i, a.seed) ? passed++ : failed++;
+    print("hostile: %u passed, %u failed\n", passed, failed);
+    reset_machine();
+}
