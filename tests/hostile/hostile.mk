@@ -4,11 +4,11 @@
 HOSTILE       := tests/hostile
 HOSTILE_FLAGS := -std=gnu17 -O2 -g -ffreestanding -nostdlib -static -fno-pic -no-pie -mno-red-zone -mgeneral-regs-only -mcmodel=kernel \
                  -fno-stack-protector -fcf-protection=none -fno-asynchronous-unwind-tables -fno-omit-frame-pointer -fno-strict-aliasing \
-                 -fno-builtin -Wall -Wextra -Wno-unused-parameter -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Werror -I$(HOSTILE)
+                 -fno-builtin -Wall -Wextra -Wno-unused-parameter -Wno-missing-field-initializers -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Werror -I$(HOSTILE)
 HOSTILE_LINK  := -nostdlib -static -no-pie -Wl,--build-id=none,-z,max-page-size=4096,--no-warn-rwx-segments
 HOSTILE_SRC   := $(wildcard $(HOSTILE)/runtime/*.[cS])
 HOSTILE_GUEST := $(HOSTILE_SRC) $(wildcard $(HOSTILE)/guest/*.[cS] $(HOSTILE)/attacks/*.c $(HOSTILE)/fuzz/*.c)
-HOSTILE_DOM0  := $(HOSTILE_SRC) $(wildcard $(HOSTILE)/dom0/*.[cS])
+HOSTILE_DOM0  := $(HOSTILE_SRC) $(wildcard $(HOSTILE)/dom0/*.[cS]) $(HOSTILE)/fuzz/generate.c
 HOSTILE_O      = $(patsubst %,$(B)/%.o,$(basename $(1)))
 
 $(B)/$(HOSTILE)/%.o: $(HOSTILE)/%.c

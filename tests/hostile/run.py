@@ -24,6 +24,7 @@ def arguments():
     parser.add_argument("--seconds", type=int, default=20)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--only", default="")
+    parser.add_argument("--repeat", type=int, default=1)
     parser.add_argument("--cpus", type=int, default=2)
     parser.add_argument("--hypervisor", default=str(BUILD / "hospes"))
     parser.add_argument("--options", default="", help="further hypervisor options")
@@ -32,8 +33,8 @@ def arguments():
 
 
 def command(a):
-    kernel = f"{BUILD}/hostile/dom0 seconds={a.seconds} seed={a.seed}" + (f" only={a.only}" if a.only else "")
-    options = f"console=com1 com1=115200,8n1 loglvl=info noreboot=no dom0_mem=48M {a.options}".replace(" noreboot=no", "")
+    kernel = f"{BUILD}/hostile/dom0 seconds={a.seconds} seed={a.seed} repeat={a.repeat}" + (f" only={a.only}" if a.only else "")
+    options = f"console=com1 com1=115200,8n1 loglvl=info dom0_mem=48M {a.options}"
     return ["qemu-system-x86_64", "-accel", "tcg,thread=multi", "-cpu", "max,-smap,+svm,+npt", "-smp", str(a.cpus), "-m", "160M",
             "-display", "none", "-vga", "none", "-nic", "none", "-monitor", "none", "-serial", "stdio", "-no-reboot",
             "-kernel", a.hypervisor, "-append", options, "-initrd", kernel]

@@ -233,7 +233,7 @@ ATTACK(odd_requests, SURVIVES, "XSA-227: entries that straddle two, commands tha
     REFUSED(mmu_update(1UL << 60, entry));
     REFUSED(mmu_update_for(machine_of(l1_entry(page)), entry, 0x7ff4));
     REFUSED(mmu_update_for(machine_of(l1_entry(page)), entry, 0xffff0000 | DOMID_SELF));
-    REFUSED(mmu_update_for(machine_of(l1_entry(page)), entry, 0x7ff1));
+    REFUSED(mmu_update_for(machine_of(l1_entry(page)), entry_of(new_page(), PLAIN), DOMID_IO));
     REFUSED(map_entry((void *)HV_START, entry));
     REFUSED(map_entry((void *)0x0000800000000000, entry));
     REFUSED(map_entry((void *)0xdead000000000000, entry));

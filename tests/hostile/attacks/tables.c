@@ -3,7 +3,7 @@
  * undone. */
 #include "guest/attack.h"
 
-#define ROUNDS 2000
+#define RACE_NS 300000000UL
 
 /* A page that is no table any more, nor half of one, can be written. */
 static void check_plain(uint64_t *page)
@@ -346,7 +346,7 @@ static void pin_and_unpin(void *arg)
 
     while (!READ_ONCE(go))
         relax();
-    for (unsigned i = 0; i < ROUNDS; i++) {
+    for (uint64_t end = now_ns() + RACE_NS; now_ns() < end;) {
         uint64_t r = random_next(&state);
         unsigned level = 1 + r % 4;
 

@@ -3,7 +3,8 @@
  * Domain 0's kernel: every attack in a domain of its own, then fuzzing; a line for each, the last one 'hostile: N passed, M
  * failed'; then the machine is reset, which ends QEMU under -no-reboot.
  *
- * Command line: only=TEXT (attacks whose names contain it), seconds=N of fuzzing, seed=N.
+ * Command line: only=TEXT (attacks whose names contain it), seconds=N of fuzzing, seed=N, repeat=N (of every
+ * attack, with a seed that counts up).
  */
 #include "dom0/dom0.h"
 
@@ -12,7 +13,7 @@
 
 struct arguments {
     char only[64];
-    uint64_t seconds, seed;
+    uint64_t seconds, seed, repeat;
 };
 
 void dom0_main(const struct start_info *info);
@@ -60,7 +61,9 @@ static uint64_t number_of(const char *line, const char *name, uint64_t otherwise
 
 static struct arguments parse(const char *line)
 {
-    struct arguments a = {.seconds = number_of(line, "seconds=", 0), .seed = number_of(line, "seed=", 1)};
+    struct arguments a = {.seconds = number_of(line, "seconds=", 0),
+                          .seed = number_of(line, "seed=", 1),
+                          .repeat = number_of(line, "repeat=", 1)};
     const char *only = value_of(line, "only=");
 
     for (unsigned i = 0; only && only[i] && only[i] != ' ' && i + 1 < sizeof(a.only); i++)
@@ -124,6 +127,8 @@ static bool run_guests(const struct attack *attack)
     int reason = guest_wait(&guests[0], ATTACK_NS);
     bool good;
 
+    if (reason < 0) /* what are its vCPUs at? */
+        press_key('d');
     if (attack->peer)
         WRITE_ONCE(guests[1].board->stop, 1);
     good = judge_guest(&guests[0], "the guest", reason, attack->outcome);
@@ -168,7 +173,10 @@ void dom0_main(const struct start_info *info)
     print("hostile: %u attacks, %lu seconds of fuzzing, seed %lu\n", guest_attacks_count(), a.seconds, a.seed);
     for (unsigned i = 0; i < guest_attacks_count(); i++)
         if (chosen(&a, guest_text(guest_attack(i)->name)))
-            run_attack(i, a.seed) ? passed++ : failed++;
+            for (uint64_t n = 0; n < a.repeat; n++)
+                run_attack(i, a.seed + n) ? passed++ : failed++;
+    if (a.seconds)
+        fuzz_for(a.seconds, a.seed) ? failed++ : passed++;
     print("hostile: %u passed, %u failed\n", passed, failed);
     reset_machine();
 }

@@ -45,8 +45,6 @@ void *new_pages(unsigned count);
 /* Maps a page read-only, as a page table must be. */
 void make_readonly(const void *page);
 void make_writable(const void *page);
-/* A new page full of entries that map `target` read-only, typed by a pin as a table of the level. */
-uint64_t *new_table(void);
-bool has_stopped(void); /* Domain 0 wants an end */
+uint64_t *new_table(void); /* empty and read-only */
+bool has_stopped(void);    /* Domain 0 wants an end */
 void __attribute__((noreturn)) end_with(enum verdict verdict);
-uint64_t random_next(uint64_t *state);

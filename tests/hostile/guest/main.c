@@ -75,15 +75,6 @@ bool has_stopped(void)
     return READ_ONCE(board->stop);
 }
 
-uint64_t random_next(uint64_t *state)
-{
-    uint64_t x = *state += 0x9e3779b97f4a7c15;
-
-    x = (x ^ x >> 30) * 0xbf58476d1ce4e5b9;
-    x = (x ^ x >> 27) * 0x94d049bb133111eb;
-    return x ^ x >> 31;
-}
-
 void guest_main(struct board *b, const struct start_info *info)
 {
     extern const struct attack *const attacks[];

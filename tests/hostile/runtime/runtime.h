@@ -37,6 +37,8 @@ void put_text(const char *text, size_t length);
 /* %s, %d, %u, %x, %c with l for 64 bits; anything else is copied. Cut at the size; always ends with 0. Length without it. */
 size_t format_list(char *to, size_t size, const char *format, __builtin_va_list list);
 size_t format(char *to, size_t size, const char *format, ...) __attribute__((format(printf, 3, 4)));
+/* The next of the sequence that *state is in. */
+uint64_t random_next(uint64_t *state);
 void print(const char *format, ...) __attribute__((format(printf, 1, 2)));
 bool text_equal(const char *a, const char *b);
 void *memcpy(void *to, const void *from, size_t n);

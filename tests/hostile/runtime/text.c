@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Text and memory: what a kernel without a library needs of it. */
+/* Text, memory, chance: what a kernel without a library needs of them. */
 #include "runtime/runtime.h"
 
 void *memcpy(void *to, const void *from, size_t n)
@@ -115,4 +115,13 @@ void print(const char *format, ...)
     __builtin_va_start(list, format);
     put_text(line, format_list(line, sizeof(line), format, list));
     __builtin_va_end(list);
+}
+
+uint64_t random_next(uint64_t *state)
+{
+    uint64_t x = *state += 0x9e3779b97f4a7c15;
+
+    x = (x ^ x >> 30) * 0xbf58476d1ce4e5b9;
+    x = (x ^ x >> 27) * 0x94d049bb133111eb;
+    return x ^ x >> 31;
 }
