@@ -86,13 +86,21 @@ static int flush_caches(struct vcpu *v, const struct mmuext_op *op)
     return 0;
 }
 
+/* 0 is no table; INVALID_MFN, which is what core says for that, is just no frame. */
+static int new_user_root(struct vcpu *v, mfn_t mfn)
+{
+    if (mfn_eq(mfn, INVALID_MFN))
+        return fail(-EINVAL);
+    return mmu_set_user_root(v, mfn.n ? mfn : INVALID_MFN);
+}
+
 static int own_op(struct vcpu *v, const struct mmuext_op *op)
 {
     switch (op->cmd) {
     case MMUEXT_NEW_BASEPTR:
         return mmu_set_kernel_root(v, MFN(op->arg1.mfn));
     case MMUEXT_NEW_USER_BASEPTR:
-        return mmu_set_user_root(v, op->arg1.mfn ? MFN(op->arg1.mfn) : INVALID_MFN);
+        return new_user_root(v, MFN(op->arg1.mfn));
     case MMUEXT_TLB_FLUSH_LOCAL:
     case MMUEXT_INVLPG_LOCAL:
         return flush_local(v, op);
