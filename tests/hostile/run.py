@@ -33,15 +33,29 @@ def arguments():
 
 
 def command(a):
-    kernel = f"{BUILD}/hostile/dom0 seconds={a.seconds} seed={a.seed} repeat={a.repeat}" + (f" only={a.only}" if a.only else "")
+    kernel = f"{BUILD}/hostile/dom0 seconds={a.seconds} seed={a.seed} repeat={a.repeat} patience={max(1, int(PATIENCE))}" + (f" only={a.only}" if a.only else "")
     options = f"console=com1 com1=115200,8n1 loglvl=info dom0_mem=48M {a.options}"
     return ["qemu-system-x86_64", "-accel", "tcg,thread=multi", "-cpu", "max,-smap,+svm,+npt", "-smp", str(a.cpus), "-m", "160M",
             "-display", "none", "-vga", "none", "-nic", "none", "-monitor", "none", "-serial", "stdio", "-no-reboot",
             "-kernel", a.hypervisor, "-append", options, "-initrd", kernel]
 
 
+def advisories_differ():
+    """docs/advisories.md names every attack, and nothing else."""
+    attacks = set()
+    for source in sorted((ROOT / "tests/hostile/attacks").glob("*.c")):
+        attacks |= set(re.findall(r"^ATTACK(?:_WITH)?\(\s*(\w+)", source.read_text(), re.M))
+    named = set(re.findall(r"`(\w+)`", (ROOT / "docs/advisories.md").read_text()))
+    for name in sorted(attacks ^ named):
+        print(f"hostile: docs/advisories.md: {name} is {'not there' if name in attacks else 'no attack'}")
+    return attacks != named
+
+
 def main():
     a = arguments()
+    if advisories_differ():
+        print("hostile: 0 passed, 1 failed")
+        return 1
     LOG.parent.mkdir(parents=True, exist_ok=True)
     result = None
     machine = subprocess.Popen(command(a), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)

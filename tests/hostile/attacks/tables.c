@@ -387,7 +387,7 @@ ATTACK(stale_translation_to_table, SURVIVES, "XSA-401 XSA-408 XSA-241: writes th
     uint64_t *page = new_page();
 
     ALLOWED(cpu_start(1, keep_writing, page));
-    for (unsigned i = 0; i < 300; i++) {
+    for (uint64_t end = now_ns() + RACE_NS; now_ns() < end;) {
         WRITE_ONCE(finished, 0);
         page[5] = 0;
         sleep_ns(20000);
@@ -415,7 +415,7 @@ ATTACK(stale_translation_to_freed_frame, SURVIVES, "XSA-292 XSA-294 XSA-480: wri
     set_xen_guest_handle(r.extent_start, &frame);
     WRITE_ONCE(finished, 1);
     ALLOWED(cpu_start(1, keep_writing, page));
-    for (unsigned i = 0; i < 300; i++) {
+    for (uint64_t end = now_ns() + RACE_NS; now_ns() < end;) {
         frame = (*l1_entry(page) & ADDR) / PAGE;
         sleep_ns(20000);
         ALLOWED(hypercall(__HYPERVISOR_update_va_mapping, ADDRESS(page), 0, UVMF_NONE, 0));

@@ -257,7 +257,6 @@ static void up_and_down(void *arg)
     for (unsigned i = 0; i < ROUNDS; i++) {
         vcpu_op(i & 1 ? VCPUOP_down : VCPUOP_up, 3, NULL);
         vcpu_op(VCPUOP_is_up, 3, NULL);
-        vcpu_op(VCPUOP_send_nmi, 3, NULL);
     }
     __atomic_add_fetch(&ended, 1, __ATOMIC_SEQ_CST);
 }

@@ -41,12 +41,15 @@ bool guest_create(struct guest *g, uint32_t role);
 bool guest_start(struct guest *g); /* pins its tables, sets its first vCPU, lets it run */
 /* Waits until it has ended. SHUTDOWN_*, or -1: it runs still. */
 int guest_wait(struct guest *g, uint64_t timeout_ns);
-bool guest_destroy(struct guest *g); /* false: it does not go */
+bool guests_destroy(void); /* all; false: one does not go */
 
 /* ---- judge.c ---- */
 void judge_init(void);
-/* After the guests are gone: free memory, the audit, Domain 0's own pages. False: said what is wrong. */
+/* After the guests are gone: the audit, Domain 0's own pages. False: said what is wrong. */
 bool all_is_well(void);
+/* Whether less memory was free, at the last look, than at the one before. The hypervisor keeps a page that it has used for
+ * something of its own for the first time; so the same must be tried again before it counts. */
+bool memory_is_missing(void);
 uint64_t secret_mfn(void);
 extern uint64_t canary_word;
 

@@ -7,6 +7,7 @@
 
 static uint64_t canary[CANARY_PAGES * PAGE / 8] __attribute__((aligned(4096)));
 static uint64_t pages_free_before;
+static bool pages_missing;
 uint64_t canary_word = 0x5ec2e7d0c5ec2e70;
 
 void judge_init(void)
@@ -41,6 +42,7 @@ static bool memory_is_back(void)
         if (now_ns() > end) {
             print("hostile: %ld pages are missing\n", (long)(pages_free_before - now));
             pages_free_before = now;
+            pages_missing = true;
             return false;
         }
         sleep_ns(100000);
@@ -81,6 +83,12 @@ bool all_is_well(void)
 {
     bool well = audit_is_clean();
 
-    well &= memory_is_back();
+    pages_missing = false;
+    memory_is_back();
     return canary_unharmed() && well;
+}
+
+bool memory_is_missing(void)
+{
+    return pages_missing;
 }

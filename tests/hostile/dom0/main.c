@@ -4,7 +4,8 @@
  * failed'; then the machine is reset, which ends QEMU under -no-reboot.
  *
  * Command line: only=TEXT (attacks whose names contain it), seconds=N of fuzzing, seed=N, repeat=N (of every
- * attack, with a seed that counts up).
+ * attack, with a seed that counts up),
+ * patience=N times the time for each.
  */
 #include "dom0/dom0.h"
 
@@ -13,10 +14,12 @@
 
 struct arguments {
     char only[64];
-    uint64_t seconds, seed, repeat;
+    uint64_t seconds, seed, repeat, patience;
 };
 
 void dom0_main(const struct start_info *info);
+
+static uint64_t patience = 1; /* a busy machine is slow */
 
 void put_text(const char *text, size_t length)
 {
@@ -63,7 +66,8 @@ static struct arguments parse(const char *line)
 {
     struct arguments a = {.seconds = number_of(line, "seconds=", 0),
                           .seed = number_of(line, "seed=", 1),
-                          .repeat = number_of(line, "repeat=", 1)};
+                          .repeat = number_of(line, "repeat=", 1),
+                          .patience = number_of(line, "patience=", 1)};
     const char *only = value_of(line, "only=");
 
     for (unsigned i = 0; only && only[i] && only[i] != ' ' && i + 1 < sizeof(a.only); i++)
@@ -124,7 +128,7 @@ static bool judge_guest(const struct guest *g, const char *who, int reason, uint
 
 static bool run_guests(const struct attack *attack)
 {
-    int reason = guest_wait(&guests[0], ATTACK_NS);
+    int reason = guest_wait(&guests[0], ATTACK_NS * patience);
     bool good;
 
     if (reason < 0) /* what are its vCPUs at? */
@@ -133,21 +137,32 @@ static bool run_guests(const struct attack *attack)
         WRITE_ONCE(guests[1].board->stop, 1);
     good = judge_guest(&guests[0], "the guest", reason, attack->outcome);
     if (attack->peer)
-        good &= judge_guest(&guests[1], "its peer", guest_wait(&guests[1], PEER_NS), SURVIVES);
+        good &= judge_guest(&guests[1], "its peer", guest_wait(&guests[1], PEER_NS * patience), SURVIVES);
     return good;
 }
 
-static bool run_attack(unsigned index, uint64_t seed)
+static bool try_attack(unsigned index, uint64_t seed)
 {
     const struct attack *attack = guest_attack(index);
     uint64_t begin = now_ns();
     bool good = make_guests(attack, index, seed) && run_guests(attack);
 
-    for (unsigned i = 0; i < GUESTS_MAX; i++)
-        good &= guest_destroy(&guests[i]);
+    good &= guests_destroy();
     good &= all_is_well();
     print("%s %s (%lu ms)\n", good ? "passed" : "FAILED", guest_text(attack->name), (now_ns() - begin) / 1000000);
     return good;
+}
+
+static bool run_attack(unsigned index, uint64_t seed)
+{
+    bool good = try_attack(index, seed);
+
+    if (!memory_is_missing())
+        return good;
+    good &= try_attack(index, seed);
+    if (memory_is_missing())
+        print("FAILED %s: it costs memory each time\n", guest_text(guest_attack(index)->name));
+    return good && !memory_is_missing();
 }
 
 /* The hypervisor keeps some memory once it has had it: the first domains come and go before anything is counted. */
@@ -155,8 +170,7 @@ static void warm_up(void)
 {
     for (unsigned i = 0; i < GUESTS_MAX; i++)
         guest_create(&guests[i], ROLE_ATTACKER);
-    for (unsigned i = 0; i < GUESTS_MAX; i++)
-        guest_destroy(&guests[i]);
+    guests_destroy();
 }
 
 void dom0_main(const struct start_info *info)
@@ -168,6 +182,7 @@ void dom0_main(const struct start_info *info)
     traps_init();
     guests_init();
     a = parse((const char *)info->cmd_line);
+    patience = a.patience;
     warm_up();
     judge_init();
     print("hostile: %u attacks, %lu seconds of fuzzing, seed %lu\n", guest_attacks_count(), a.seconds, a.seed);

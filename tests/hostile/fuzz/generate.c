@@ -140,7 +140,7 @@ static void make_mmuext(struct fuzz *f, struct call *c)
     unsigned n = 1 + (unsigned)below(f, 6);
 
     for (unsigned i = 0; i < n; i++) {
-        op[i] = (struct mmuext_op){.cmd = (unsigned)below(f, 22),
+        op[i] = (struct mmuext_op){.cmd = (unsigned)below(f, one_in(f, 6) ? 22 : 6),
                                    .arg1.mfn = frame(f),
                                    .arg2.src_mfn = one_in(f, 3) ? pointer(f) : below(f, 600)};
         if (op[i].cmd >= MMUEXT_TLB_FLUSH_LOCAL && op[i].cmd <= MMUEXT_SET_LDT && one_in(f, 2))
@@ -156,7 +156,9 @@ static void make_mmuext(struct fuzz *f, struct call *c)
 
 static void make_va_mapping(struct fuzz *f, struct call *c)
 {
-    uint64_t e = entry(f), flags = below(f, 3) | (one_in(f, 3) ? UVMF_ALL : one_in(f, 9) ? pointer(f) & ~3UL : 0);
+    uint64_t e = entry(f), flags = (one_in(f, 4) ? below(f, 3) : 0) | (one_in(f, 12)  ? UVMF_ALL
+                                                                       : one_in(f, 9) ? pointer(f) & ~3UL
+                                                                                      : 0);
 
     if (is_precious(f, (e & ADDR) / PAGE))
         e = 0;
@@ -206,7 +208,8 @@ static void make_grant(struct fuzz *f, struct call *c)
     static const uint8_t cmds[] = {GNTTABOP_map_grant_ref,  GNTTABOP_unmap_grant_ref, GNTTABOP_copy,
                                    GNTTABOP_setup_table,    GNTTABOP_query_size,      GNTTABOP_map_grant_ref,
                                    GNTTABOP_unmap_grant_ref};
-    unsigned cmd = cmds[below(f, COUNT_OF(cmds))], n = 1 + (unsigned)below(f, 4);
+    /* What Domain 0 maps it could not find again, and the granter would stay for ever. */
+    unsigned cmd = cmds[f->privileged ? 2 + below(f, 3) : below(f, COUNT_OF(cmds))], n = 1 + (unsigned)below(f, 4);
     struct gnttab_copy *copy = (struct gnttab_copy *)f->call;
     struct gnttab_map_grant_ref *map = (struct gnttab_map_grant_ref *)f->call;
     struct gnttab_unmap_grant_ref *unmap = (struct gnttab_unmap_grant_ref *)f->call;

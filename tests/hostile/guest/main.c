@@ -27,7 +27,10 @@ void end_with(enum verdict verdict)
 
 void attack_failed(const char *file, int line, const char *what, long value)
 {
-    print("%s:%d: %s (%ld)\n", file, line, what, value);
+    const struct trap *t = &this_cpu()->trap;
+
+    print("%s:%d: %s (%ld)\n  last trap: %u error %lx at %lx, cr2 %lx\n", file, line, what, value, t->vector, t->error,
+          t->rip, t->cr2);
     end_with(VERDICT_FAILED);
 }
 
