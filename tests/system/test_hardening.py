@@ -32,5 +32,5 @@ def test_own_faults(start, monkeypatch, key, reason):
         m.wait_shell()
         m.child.send("\x01\x01\x01" + key)
         m.expect(reason, 30)
-        m.expect(r"Stack:\r*\n[^\n]*key_run|rip [^\n]*(overflow_stack|write_to_code)|key_run", 30)
+        m.expect(r"Stack:\r*\n[^\n]*key_run|rip [^\n]*(overflow_stack|write_to_code)|overwrite_frame|key_run", 30)
         assert m.ended(60) == 0
