@@ -63,6 +63,10 @@ sum_count() {
     sed -n 's/^[a-z ]*: \([0-9]*\) passed, \([0-9]*\) failed$/\1 \2/p' "$1" | tail -n 1
 }
 
+fuzz_count() {
+    sed -n 's/^fuzz: \([0-9]*\) passed, \([0-9]*\) failed$/\1 \2/p' "$1" | tail -n 1
+}
+
 # pytest's last line: 'N failed, N passed, N error ...'
 system_count() {
     line=$(grep -E '^[^ ].*(passed|failed|error).* in [0-9.]+s' "$1" | tail -n 1)
@@ -96,6 +100,7 @@ part model '' make --no-print-directory model
 part fuzz sum_count make --no-print-directory fuzz
 part images '' images_made
 part tools-check system_count make --no-print-directory tools-check
+part fuzz fuzz_count make --no-print-directory fuzz
 part system system_count make --no-print-directory "system$full"
 
 echo "$passed passed, $failed failed"

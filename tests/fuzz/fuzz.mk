@@ -28,20 +28,20 @@ $(FB)/tools/%.o: %.c
 	$(Q)mkdir -p $(@D)
 	$(Q)$(FUZZ_CC) $(FUZZ_TOOLS_FLAGS) -MMD -MP -c $< -o $@
 
-$(eval $(call fuzz_target,decode,2000000,host,,-lZydis))
+$(eval $(call fuzz_target,decode,700000,host,,-lZydis))
 FUZZ_CORE := $(CORE_C) $(wildcard tests/host/*.c) # -lcmocka
-$(eval $(call fuzz_target,hypercall,20000,host,$(FUZZ_CORE),-lcmocka))
-$(eval $(call fuzz_target,ptwrite,150000,host,$(FUZZ_CORE),-lZydis -lcmocka))
-$(eval $(call fuzz_target,privop,500000,host,$(FUZZ_CORE),-lZydis -lcmocka))
+$(eval $(call fuzz_target,hypercall,2000,host,$(FUZZ_CORE),-lcmocka))
+$(eval $(call fuzz_target,ptwrite,120000,host,$(FUZZ_CORE),-lZydis -lcmocka))
+$(eval $(call fuzz_target,privop,400000,host,$(FUZZ_CORE),-lZydis -lcmocka))
 IMAGE_C := $(wildcard hypervisor/core/image/*.c) toolstack/lib/build/decompress.c
-$(eval $(call fuzz_target,image,1000000,tools,$(IMAGE_C),$(LIB_BUILD_LIBS)))
-$(eval $(call fuzz_target,decompress,60000,tools,$(IMAGE_C) $(patsubst %,hypervisor/x86/boot/decompress/%.c,gzip xz zstd lz4),$(LIB_BUILD_LIBS)))
-$(eval $(call fuzz_target,kernel,60000,tools,toolstack/lib/report.c $(filter-out %/cache.c,$(LIB_BUILD_FILES_C)),$(LIB_BUILD_LIBS)))
-$(eval $(call fuzz_target,config,60000,tools,toolstack/lib/report.c $(LIB_CONFIG_C),-ljansson))
-$(eval $(call fuzz_target,json,200000,tools,toolstack/lib/report.c $(LIB_CONFIG_C),-ljansson))
-$(eval $(call fuzz_target,sxp,200000,tools,toolstack/lib/report.c toolstack/lib/config/sxp.c $(addprefix toolstack/xend/,config.c files.c),))
-$(eval $(call fuzz_target,xenstored,8000,tools,tests/fuzz/xenstored_machine.c $(filter-out %/main.c %/loop.c %/hypervisor.c,$(XENSTORED_C)),-Wl$(comma)--wrap=say))
-$(eval $(call fuzz_target,api,12000,tools,$(addprefix toolstack/xend/,server.c api.c vm.c files.c) $(LIB_C) $(LIB_CONFIG_C) $(LIB_RPC_C),-luv -ljansson -lm))
+$(eval $(call fuzz_target,image,600000,tools,$(IMAGE_C),$(LIB_BUILD_LIBS)))
+$(eval $(call fuzz_target,decompress,18000,tools,$(IMAGE_C) $(patsubst %,hypervisor/x86/boot/decompress/%.c,gzip xz zstd lz4),$(LIB_BUILD_LIBS)))
+$(eval $(call fuzz_target,kernel,15000,tools,toolstack/lib/report.c $(filter-out %/cache.c,$(LIB_BUILD_FILES_C)),$(LIB_BUILD_LIBS)))
+$(eval $(call fuzz_target,config,9000,tools,toolstack/lib/report.c $(LIB_CONFIG_C),-ljansson))
+$(eval $(call fuzz_target,json,120000,tools,toolstack/lib/report.c $(LIB_CONFIG_C),-ljansson))
+$(eval $(call fuzz_target,sxp,8000,tools,toolstack/lib/report.c toolstack/lib/config/sxp.c $(addprefix toolstack/xend/,config.c files.c),))
+$(eval $(call fuzz_target,xenstored,2500,tools,tests/fuzz/xenstored_machine.c $(filter-out %/main.c %/loop.c %/hypervisor.c,$(XENSTORED_C)),-Wl$(comma)--wrap=say))
+$(eval $(call fuzz_target,api,9000,tools,$(addprefix toolstack/xend/,server.c api.c vm.c files.c) $(LIB_C) $(LIB_CONFIG_C) $(LIB_RPC_C),-luv -ljansson -lm))
 $(eval $(call fuzz_target,console,20000,tools,$(addprefix toolstack/xenconsoled/,ring.c backlog.c pty.c console.c),))
 
 .PHONY: fuzz fuzz-build fuzz-afl
