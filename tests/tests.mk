@@ -6,7 +6,7 @@ HOST_CC   := $(CC)
 HB        := $(B)/host-$(firstword $(subst -, ,$(notdir $(HOST_CC))))
 SANITIZE  := -fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer
 HOST_FLAGS = -std=gnu17 -O1 -g -DDEBUG $(SANITIZE) -fno-strict-aliasing -fno-common -Itests/host/include -Ihypervisor \
-             -I$(B)/gen $(DEFS) $(WARN)
+             -I$(B)/gen $(DEFS) $(WARN) $(HOST_FLAGS_EXTRA)
 LOOSE_O    = $(if $(filter 1,$(LOOSE)),|| { echo | $(HOST_CC) -x c -c - -o $@ && touch -d @0 $@; })
 HOST_O    := $(CORE_C:%.c=$(HB)/%.o)
 PORT_O    := $(patsubst %.c,$(HB)/%.o,$(wildcard tests/host/*.c))
@@ -70,3 +70,13 @@ $(eval $(call MODEL_RULES,fast))
 .PHONY: model
 model: $(MODEL_BIN)
 	$(Q)tests/model/run.sh $(HB)/model-fast $(HB)/model-asan
+
+# Branch coverage of core and hypercall by unit and model tests together; what is missed: build/coverage/missed.txt.
+COVERAGE_MAKE = $(MAKE) --no-print-directory B=$(B)/coverage SANITIZE=--coverage HOST_FLAGS_EXTRA=-O0 MODEL_fast='-O0 --coverage'
+.PHONY: coverage
+coverage:
+	$(Q)find $(B)/coverage -name '*.gcda' -delete 2>/dev/null || true
+	$(Q)$(COVERAGE_MAKE) unit
+	$(Q)$(COVERAGE_MAKE) $(B)/coverage/host-$(firstword $(subst -, ,$(notdir $(HOST_CC))))/model-fast
+	$(Q)SEED=1 RUNS=100 STEPS=4000 AUDIT=8 $(B)/coverage/host-$(firstword $(subst -, ,$(notdir $(HOST_CC))))/model-fast | tail -n 1
+	$(Q)/usr/bin/python3 scripts/coverage.py $(B)/coverage

@@ -213,6 +213,8 @@ static void expect_own(uint64_t m)
         return;
     if (f->refs & FR_ALLOC)
         expect[m].plain++;
+    else if ((f->refs & FR_PINNED) || s == TS_PARKED_UP || s == TS_PARKED_UNDO)
+        violation("frame %lx of %u is on no list, but pinned or parked: refs %lx", m, frame_owner(f), f->refs);
     if (f->refs & FR_PINNED)
         expect_table(m, refs_type(f->refs));
     if (type_is_table(refs_type(f->refs)) && (s == TS_PARKED_UP || s == TS_PARKED_UNDO))

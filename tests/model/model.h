@@ -53,14 +53,32 @@ static inline bool chance(unsigned one_in)
 struct call {
     unsigned nr;
     uint64_t args[6];
+    bool must_fail; /* as things stand, if nobody interferes */
 };
 struct op {
     const char *name;
     unsigned weight;
-    bool privileged;                              /* only Domain 0 does it often; others now and then */
-    bool (*make)(struct vcpu *v, struct call *c); /* a hypercall; false: nothing comes to mind */
-    void (*act)(struct vcpu *v);                  /* or what a guest does without one */
+    bool privileged;                                     /* only Domain 0 does it often; others now and then */
+    bool (*make)(struct vcpu *v, struct call *c);        /* a hypercall; false: nothing comes to mind */
+    void (*act)(struct vcpu *v);                         /* or what a guest does without one */
+    void (*after)(struct vcpu *v, const struct call *c); /* looks at what was answered, when nobody has interfered */
 };
+#define CALL_OP(name_, weight_, make_)                                                                                 \
+    {                                                                                                                  \
+        .name = name_, .weight = weight_, .make = make_                                                                \
+    }
+#define CALL_OP_CHECKED(name_, weight_, make_, after_)                                                                 \
+    {                                                                                                                  \
+        .name = name_, .weight = weight_, .make = make_, .after = after_                                               \
+    }
+#define TOOLS_OP(name_, weight_, make_)                                                                                \
+    {                                                                                                                  \
+        .name = name_, .weight = weight_, .privileged = true, .make = make_                                            \
+    }
+#define GUEST_OP(name_, weight_, act_)                                                                                 \
+    {                                                                                                                  \
+        .name = name_, .weight = weight_, .act = act_                                                                  \
+    }
 struct op_family {
     const struct op *ops;
     unsigned count;
@@ -98,6 +116,7 @@ void world_learn(void);               /* what operations there are: once, first 
 const char *op_name(unsigned number); /* NULL: no more */
 void world_create(void);
 void world_step(unsigned cpu); /* one step of what that CPU runs; this CPU is that one */
+extern mfn_t world_m2p;        /* a frame of the hypervisor's that Domain 0 may read */
 void world_end(void);          /* all domains go; checks that nothing is left */
 int64_t world_call(struct vcpu *v, const struct call *c);
 const struct op *pick_op(const struct vcpu *v);
@@ -114,6 +133,7 @@ extern int model_points_on;        /* point.h */
 void port_step_begin(void); /* decides what fails in this step */
 void port_step_end(void);
 void port_poison_stack(void);
+bool port_scrambles(void); /* arguments are not what was made */
 #define TAG_WORD(who) (0x7a9d000000000aa0UL | (uint64_t)(who) << 16)
 #define TAG_OF(word)  (((word)&0xffff00000000ffffUL) == 0x7a9d000000000aa0UL ? (int)((word) >> 16 & 0xffff) : -1)
 #define TAG_HV        0xffff

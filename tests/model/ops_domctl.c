@@ -10,7 +10,7 @@ static struct xen_domctl *new_op(struct vcpu *v, unsigned cmd, uint16_t domain, 
     op->cmd = cmd;
     op->interface_version = chance(128) ? 1 : XEN_DOMCTL_INTERFACE_VERSION;
     op->domain = domain;
-    *c = (struct call){__HYPERVISOR_domctl, {(uint64_t)op}};
+    *c = (struct call){.nr = __HYPERVISOR_domctl, .args = {(uint64_t)op}};
     return op;
 }
 
@@ -56,7 +56,7 @@ static bool make_populate(struct vcpu *v, struct call *c, uint16_t id)
         list[i] = i;
     *r = (struct xen_memory_reservation){.nr_extents = 8 + rnd(8), .domid = id};
     r->extent_start.p = list;
-    *c = (struct call){__HYPERVISOR_memory_op, {XENMEM_populate_physmap, (uint64_t)r}};
+    *c = (struct call){.nr = __HYPERVISOR_memory_op, .args = {XENMEM_populate_physmap, (uint64_t)r}};
     return true;
 }
 
@@ -238,8 +238,8 @@ static bool make_question(struct vcpu *v, struct call *c)
 }
 
 static const struct op ops[] = {
-    {"build a domain", 60, true, make_build, NULL},       {"destroydomain", 12, true, make_destroy, NULL},
-    {"setvcpucontext", 4, true, make_set_context, NULL},  {"change a domain", 20, true, make_change, NULL},
-    {"ask about a domain", 8, true, make_question, NULL},
+    TOOLS_OP("build a domain", 60, make_build),       TOOLS_OP("destroydomain", 12, make_destroy),
+    TOOLS_OP("setvcpucontext", 4, make_set_context),  TOOLS_OP("change a domain", 20, make_change),
+    TOOLS_OP("ask about a domain", 8, make_question),
 };
 const struct op_family ops_domctl = {ops, ARRAY_SIZE(ops)};

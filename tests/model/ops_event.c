@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Event channels: bound, sent to, closed and reset in every order, and what a guest may write into the memory that shows them. */
 #include "model.h"
-#include "core/event/event.h"
+#include "core/event/internal.h"
 
 static uint32_t pick_port(void)
 {
@@ -15,7 +15,7 @@ static void *zeroed(struct vcpu *v, size_t size)
 
 static bool event_call(struct vcpu *v, struct call *c, unsigned cmd, void *op, size_t size)
 {
-    *c = (struct call){__HYPERVISOR_event_channel_op, {cmd, arg_address(v, op, size)}};
+    *c = (struct call){.nr = __HYPERVISOR_event_channel_op, .args = {cmd, arg_address(v, op, size)}};
     return true;
 }
 
@@ -33,13 +33,28 @@ static bool make_alloc(struct vcpu *v, struct call *c)
     return event_call(v, c, EVTCHNOP_alloc_unbound, op, sizeof(*op));
 }
 
+static bool is_open_for(struct domain *d, uint32_t port, uint16_t peer)
+{
+    const struct evtchn *c = evtchn_of(d, port);
+
+    return c && c->state == EVTCHNSTAT_unbound && c->peer == peer && !d->dying;
+}
+
 static bool make_bind(struct vcpu *v, struct call *c)
 {
     struct evtchn_bind_interdomain *op = zeroed(v, sizeof(*op));
+    struct domain *far;
+    bool open;
 
     op->remote_dom = pick_peer();
     op->remote_port = pick_port();
-    return event_call(v, c, EVTCHNOP_bind_interdomain, op, sizeof(*op));
+    far = domain_get_ref(op->remote_dom, v->domain);
+    open = far && is_open_for(far, op->remote_port, v->domain->id);
+    if (far)
+        domain_put(far);
+    (void)event_call(v, c, EVTCHNOP_bind_interdomain, op, sizeof(*op));
+    c->must_fail = !open;
+    return true;
 }
 
 static bool make_bind_virq(struct vcpu *v, struct call *c)
@@ -157,11 +172,11 @@ static void act_take_events(struct vcpu *v)
 }
 
 static const struct op ops[] = {
-    {"alloc_unbound", 12, false, make_alloc, NULL},    {"bind_interdomain", 20, false, make_bind, NULL},
-    {"bind_virq", 5, false, make_bind_virq, NULL},     {"bind_ipi", 3, false, make_bind_ipi, NULL},
-    {"bind_pirq", 3, false, make_bind_pirq, NULL},     {"port operation", 40, false, make_port_op, NULL},
-    {"event status", 4, false, make_status, NULL},     {"event reset", 2, false, make_reset, NULL},
-    {"event FIFO", 6, false, make_fifo, NULL},         {"scribble event words", 8, false, NULL, act_scribble},
-    {"take events", 10, false, NULL, act_take_events},
+    CALL_OP("alloc_unbound", 12, make_alloc),     CALL_OP("bind_interdomain", 20, make_bind),
+    CALL_OP("bind_virq", 5, make_bind_virq),      CALL_OP("bind_ipi", 3, make_bind_ipi),
+    CALL_OP("bind_pirq", 3, make_bind_pirq),      CALL_OP("port operation", 40, make_port_op),
+    CALL_OP("event status", 4, make_status),      CALL_OP("event reset", 2, make_reset),
+    CALL_OP("event FIFO", 6, make_fifo),          GUEST_OP("scribble event words", 8, act_scribble),
+    GUEST_OP("take events", 10, act_take_events),
 };
 const struct op_family ops_event = {ops, ARRAY_SIZE(ops)};

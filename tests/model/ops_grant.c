@@ -2,6 +2,7 @@
 /* Grants: entries written at any time, mapped, unmapped, copied, in every order. */
 #include "model.h"
 #include "core/grant/internal.h"
+#include "core/mem/refs.h"
 
 #define REFS    12
 #define HANDLES 10
@@ -36,6 +37,8 @@ static void act_write_entry(struct vcpu *v)
     }
     e->domid = to;
     e->frame = (uint32_t)(is_hermit(d->id) ? pick_own(d) : pick_frame(d)).n;
+    if (chance(3)) /* one frame by several grants */
+        e->frame = entry_of(d, 8)->frame;
     __atomic_store_n(&e->flags,
                      (uint16_t)(chance(16) ? rnd(1 << 16) : GTF_permit_access | (chance(3) ? GTF_readonly : 0)),
                      __ATOMIC_SEQ_CST);
@@ -73,9 +76,32 @@ static bool make_map(struct vcpu *v, struct call *c)
                                               .dom = (domid_t)(chance(16) ? DOMID_SELF : rnd(MODEL_DOMAINS)),
                                               .host_addr = pick_host_addr(v->domain, flags)};
     }
-    *c = (struct call){__HYPERVISOR_grant_table_op,
-                       {GNTTABOP_map_grant_ref, arg_address(v, op, n * sizeof(*op)), chance(64) ? ~0u : n}};
+    *c = (struct call){.nr = __HYPERVISOR_grant_table_op,
+                       .args = {GNTTABOP_map_grant_ref, arg_address(v, op, n * sizeof(*op)), chance(64) ? ~0u : n}};
     return true;
+}
+
+/* Whether the granter's entry, as it is, lets d do that. */
+static void must_be_granted(struct domain *d, uint16_t granter, uint32_t ref, bool write, uint64_t frame)
+{
+    struct domain *g = domain_get_ref(granter, d);
+    const struct grant_entry_v1 *e = g ? entry_of(g, ref) : NULL;
+
+    if (!e || (e->flags & GTF_type_mask) != GTF_permit_access || e->domid != d->id ||
+        (write && (e->flags & GTF_readonly)) || frame_owner(&hw_frames[frame]) != g->id)
+        violation("domain %u uses grant %u of domain %u, frame %lx, %s, which was not granted so", d->id, ref, granter,
+                  frame, write ? "writing" : "reading");
+    domain_put(g);
+}
+
+static void after_map(struct vcpu *v, const struct call *c)
+{
+    const struct gnttab_map_grant_ref *op = (const void *)c->args[1];
+
+    for (uint64_t i = 0; i < c->args[2]; i++)
+        if (op[i].status == GNTST_okay)
+            must_be_granted(v->domain, op[i].dom, op[i].ref, !(op[i].flags & GNTMAP_readonly),
+                            op[i].dev_bus_addr >> PAGE_SHIFT);
 }
 
 /* Where the entry of a mapping is, if some table has one. */
@@ -108,7 +134,8 @@ static bool make_unmap(struct vcpu *v, struct call *c)
         if (chance(4))
             op[i].dev_bus_addr = (uint64_t)rnd(MODEL_FRAMES) << PAGE_SHIFT;
     }
-    *c = (struct call){__HYPERVISOR_grant_table_op, {GNTTABOP_unmap_grant_ref, arg_address(v, op, n * sizeof(*op)), n}};
+    *c = (struct call){.nr = __HYPERVISOR_grant_table_op,
+                       .args = {GNTTABOP_unmap_grant_ref, arg_address(v, op, n * sizeof(*op)), n}};
     return true;
 }
 
@@ -136,8 +163,28 @@ static bool make_copy(struct vcpu *v, struct call *c)
                 side[s]->u.gmfn = pick_frame(v->domain).n;
         }
     }
-    *c = (struct call){__HYPERVISOR_grant_table_op, {GNTTABOP_copy, arg_address(v, op, n * sizeof(*op)), n}};
+    *c = (struct call){.nr = __HYPERVISOR_grant_table_op,
+                       .args = {GNTTABOP_copy, arg_address(v, op, n * sizeof(*op)), n}};
     return true;
+}
+
+static void after_copy(struct vcpu *v, const struct call *c)
+{
+    const struct gnttab_copy *op = (const void *)c->args[1];
+
+    for (uint64_t i = 0; i < c->args[2]; i++) {
+        const struct gnttab_copy_ptr *side[2] = {&op[i].source, &op[i].dest};
+
+        for (unsigned s = 0; op[i].status == GNTST_okay && s < 2; s++) {
+            struct domain *g = domain_get_ref(side[s]->domid, v->domain);
+
+            if (op[i].flags & (s ? GNTCOPY_dest_gref : GNTCOPY_source_gref))
+                must_be_granted(v->domain, side[s]->domid, side[s]->u.ref, s, entry_of(g, side[s]->u.ref)->frame);
+            else if (frame_owner(&hw_frames[side[s]->u.gmfn]) != v->domain->id)
+                violation("domain %u copies frame %lx", v->domain->id, side[s]->u.gmfn);
+            domain_put(g);
+        }
+    }
 }
 
 /* ---- The table ---- */
@@ -163,15 +210,16 @@ static bool make_table(struct vcpu *v, struct call *c)
     } else if (cmd == GNTTABOP_set_version) {
         op->set.version = rnd(4);
     }
-    *c = (struct call){__HYPERVISOR_grant_table_op, {cmd, arg_address(v, op, sizeof(*op)), chance(32) ? 2 : 1}};
+    *c = (struct call){.nr = __HYPERVISOR_grant_table_op,
+                       .args = {cmd, arg_address(v, op, sizeof(*op)), chance(32) ? 2 : 1}};
     return true;
 }
 
 static const struct op ops[] = {
-    {"write grant entry", 30, false, NULL, act_write_entry},
-    {"map_grant_ref", 40, false, make_map, NULL},
-    {"unmap_grant_ref", 30, false, make_unmap, NULL},
-    {"grant copy", 15, false, make_copy, NULL},
-    {"grant table", 6, false, make_table, NULL},
+    GUEST_OP("write grant entry", 30, act_write_entry),
+    CALL_OP_CHECKED("map_grant_ref", 40, make_map, after_map),
+    CALL_OP("unmap_grant_ref", 30, make_unmap),
+    CALL_OP_CHECKED("grant copy", 15, make_copy, after_copy),
+    CALL_OP("grant table", 6, make_table),
 };
 const struct op_family ops_grant = {ops, ARRAY_SIZE(ops)};

@@ -10,13 +10,13 @@ static bool make_version(struct vcpu *v, struct call *c)
 {
     void *p = memset(arg_room(v, 1024), 0, 1024);
 
-    *c = (struct call){__HYPERVISOR_xen_version, {rnd(13), arg_address(v, p, 1024)}};
+    *c = (struct call){.nr = __HYPERVISOR_xen_version, .args = {rnd(13), arg_address(v, p, 1024)}};
     return true;
 }
 
 static bool make_assist(struct vcpu *v, struct call *c)
 {
-    *c = (struct call){__HYPERVISOR_vm_assist, {rnd(3), chance(8) ? rnd64() : rnd(34)}};
+    *c = (struct call){.nr = __HYPERVISOR_vm_assist, .args = {rnd(3), chance(8) ? rnd64() : rnd(34)}};
     return true;
 }
 
@@ -24,7 +24,7 @@ static bool make_console(struct vcpu *v, struct call *c)
 {
     unsigned n = rnd(chance(8) ? 400 : 40);
 
-    *c = (struct call){__HYPERVISOR_console_io, {rnd(3), n, arg_address(v, arg_room(v, 512), n)}};
+    *c = (struct call){.nr = __HYPERVISOR_console_io, .args = {rnd(3), n, arg_address(v, arg_room(v, 512), n)}};
     return true;
 }
 
@@ -74,7 +74,7 @@ static bool make_physdev(struct vcpu *v, struct call *c)
                                          .devfn = (int)rnd(4),
                                          .entry_nr = (int)rnd(3),
                                          .table_base = chance(4) ? 0x1000 : 0};
-    *c = (struct call){__HYPERVISOR_physdev_op, {cmd, arg_address(v, op, 64)}};
+    *c = (struct call){.nr = __HYPERVISOR_physdev_op, .args = {cmd, arg_address(v, op, 64)}};
     return true;
 }
 
@@ -97,7 +97,7 @@ static bool make_platform(struct vcpu *v, struct call *c)
             (struct xenpf_settime32){.secs = rnd(1000000), .nsecs = rnd(1000), .system_time = host_now_ns};
     else
         op->u.firmware_info.type = rnd(8); /* or the number of a CPU */
-    *c = (struct call){__HYPERVISOR_platform_op, {arg_address(v, op, sizeof(*op))}};
+    *c = (struct call){.nr = __HYPERVISOR_platform_op, .args = {arg_address(v, op, sizeof(*op))}};
     return true;
 }
 
@@ -175,7 +175,7 @@ static bool make_sysctl(struct vcpu *v, struct call *c)
     op->cmd = ONE_OF(cmds);
     op->interface_version = chance(64) ? 0 : XEN_SYSCTL_INTERFACE_VERSION;
     fill_sysctl(v, op);
-    *c = (struct call){__HYPERVISOR_sysctl, {arg_address(v, op, sizeof(*op))}};
+    *c = (struct call){.nr = __HYPERVISOR_sysctl, .args = {arg_address(v, op, sizeof(*op))}};
     return true;
 }
 
@@ -206,14 +206,15 @@ static bool make_multicall(struct vcpu *v, struct call *c)
         memcpy(e[made].args, one.args, sizeof(one.args));
         made++;
     }
-    *c = (struct call){__HYPERVISOR_multicall, {arg_address(v, e, n * sizeof(*e)), chance(64) ? 1UL << 32 : n}};
+    *c = (struct call){.nr = __HYPERVISOR_multicall,
+                       .args = {arg_address(v, e, n * sizeof(*e)), chance(64) ? 1UL << 32 : n}};
     return true;
 }
 
 static const struct op ops[] = {
-    {"xen_version", 3, false, make_version, NULL},   {"vm_assist", 2, false, make_assist, NULL},
-    {"console_io", 2, false, make_console, NULL},    {"physdev_op", 8, false, make_physdev, NULL},
-    {"platform_op", 2, true, make_platform, NULL},   {"sysctl", 8, true, make_sysctl, NULL},
-    {"no hypercall", 2, false, make_nonsense, NULL}, {"multicall", 15, false, make_multicall, NULL},
+    CALL_OP("xen_version", 3, make_version),   CALL_OP("vm_assist", 2, make_assist),
+    CALL_OP("console_io", 2, make_console),    CALL_OP("physdev_op", 8, make_physdev),
+    TOOLS_OP("platform_op", 2, make_platform), TOOLS_OP("sysctl", 8, make_sysctl),
+    CALL_OP("no hypercall", 2, make_nonsense), CALL_OP("multicall", 15, make_multicall),
 };
 const struct op_family ops_machine = {ops, ARRAY_SIZE(ops)};

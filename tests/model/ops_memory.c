@@ -37,8 +37,8 @@ static bool make_reservation(struct vcpu *v, struct call *c)
         r->extent_start.p = NULL;
     if (d)
         domain_put(d);
-    *c = (struct call){__HYPERVISOR_memory_op,
-                       {cmd | (chance(16) ? (uint64_t)rnd(4) << 6 : 0), arg_address(v, r, sizeof(*r))}};
+    *c = (struct call){.nr = __HYPERVISOR_memory_op,
+                       .args = {cmd | (chance(16) ? (uint64_t)rnd(4) << 6 : 0), arg_address(v, r, sizeof(*r))}};
     return true;
 }
 
@@ -69,7 +69,7 @@ static bool make_exchange(struct vcpu *v, struct call *c)
         e->nr_exchanged = rnd(4);
     if (chance(32))
         e->out.domid = (uint16_t)rnd(4);
-    *c = (struct call){__HYPERVISOR_memory_op, {XENMEM_exchange, arg_address(v, e, sizeof(*e))}};
+    *c = (struct call){.nr = __HYPERVISOR_memory_op, .args = {XENMEM_exchange, arg_address(v, e, sizeof(*e))}};
     return true;
 }
 
@@ -86,7 +86,8 @@ static bool make_ask(struct vcpu *v, struct call *c)
         arg->max_extents = rnd(4);
         arg->extent_start.p = arg_room(v, 32);
     }
-    *c = (struct call){__HYPERVISOR_memory_op, {ONE_OF(cmds) | (chance(32) ? 1u << 6 : 0), arg_address(v, arg, 64)}};
+    *c = (struct call){.nr = __HYPERVISOR_memory_op,
+                       .args = {ONE_OF(cmds) | (chance(32) ? 1u << 6 : 0), arg_address(v, arg, 64)}};
     return true;
 }
 
@@ -96,8 +97,9 @@ static bool make_map(struct vcpu *v, struct call *c)
 
     m->nr_entries = rnd(6);
     m->buffer.p = arg_room(v, 6 * 20);
-    *c = (struct call){__HYPERVISOR_memory_op,
-                       {chance(2) ? XENMEM_memory_map : XENMEM_machine_memory_map, arg_address(v, m, sizeof(*m))}};
+    *c = (struct call){
+        .nr = __HYPERVISOR_memory_op,
+        .args = {chance(2) ? XENMEM_memory_map : XENMEM_machine_memory_map, arg_address(v, m, sizeof(*m))}};
     return true;
 }
 
@@ -109,7 +111,7 @@ static bool make_set_map(struct vcpu *v, struct call *c)
     m->domid = pick_domid(v->domain);
     m->map.nr_entries = chance(16) ? 200 : rnd(6);
     m->map.buffer.p = arg_room(v, 6 * 20);
-    *c = (struct call){__HYPERVISOR_memory_op, {XENMEM_set_memory_map, arg_address(v, m, sizeof(*m))}};
+    *c = (struct call){.nr = __HYPERVISOR_memory_op, .args = {XENMEM_set_memory_map, arg_address(v, m, sizeof(*m))}};
     return true;
 }
 
@@ -120,7 +122,7 @@ static bool make_claim(struct vcpu *v, struct call *c)
     *r = (struct xen_memory_reservation){.nr_extents = chance(4) ? 0 : rnd(chance(8) ? 600 : 60),
                                          .extent_order = chance(16),
                                          .domid = pick_domid(v->domain)};
-    *c = (struct call){__HYPERVISOR_memory_op, {XENMEM_claim_pages, arg_address(v, r, sizeof(*r))}};
+    *c = (struct call){.nr = __HYPERVISOR_memory_op, .args = {XENMEM_claim_pages, arg_address(v, r, sizeof(*r))}};
     return true;
 }
 
@@ -135,17 +137,17 @@ static bool make_acquire(struct vcpu *v, struct call *c)
     r->nr_frames = rnd(4);
     r->frame = chance(16) ? ~0UL : rnd(3);
     r->frame_list.p = chance(16) ? NULL : arg_room(v, 64);
-    *c = (struct call){__HYPERVISOR_memory_op, {XENMEM_acquire_resource, arg_address(v, r, sizeof(*r))}};
+    *c = (struct call){.nr = __HYPERVISOR_memory_op, .args = {XENMEM_acquire_resource, arg_address(v, r, sizeof(*r))}};
     return true;
 }
 
 static const struct op ops[] = {
-    {"change reservation", 30, false, make_reservation, NULL},
-    {"exchange", 15, false, make_exchange, NULL},
-    {"memory questions", 3, false, make_ask, NULL},
-    {"memory_map", 2, false, make_map, NULL},
-    {"set_memory_map", 2, true, make_set_map, NULL},
-    {"claim_pages", 3, true, make_claim, NULL},
-    {"acquire_resource", 4, true, make_acquire, NULL},
+    CALL_OP("change reservation", 30, make_reservation),
+    CALL_OP("exchange", 15, make_exchange),
+    CALL_OP("memory questions", 3, make_ask),
+    CALL_OP("memory_map", 2, make_map),
+    TOOLS_OP("set_memory_map", 2, make_set_map),
+    TOOLS_OP("claim_pages", 3, make_claim),
+    TOOLS_OP("acquire_resource", 4, make_acquire),
 };
 const struct op_family ops_memory = {ops, ARRAY_SIZE(ops)};

@@ -38,10 +38,10 @@ static bool make_mmu_update(struct vcpu *v, struct call *c)
 
     for (unsigned i = 0; i < n; i++)
         fill_request(t ? t : v->domain, m && chance(2) ? m : v->domain, &r[i]);
-    *c = (struct call){__HYPERVISOR_mmu_update,
-                       {arg_address(v, r, n * sizeof(*r)), n | (chance(16) ? (uint64_t)rnd(9) << 32 : 0),
-                        chance(2) ? (uint64_t)arg_room(v, 4) : 0,
-                        target | (tables == DOMID_SELF ? 0 : (uint32_t)(tables + 1) << 16)}};
+    *c = (struct call){.nr = __HYPERVISOR_mmu_update,
+                       .args = {arg_address(v, r, n * sizeof(*r)), n | (chance(16) ? (uint64_t)rnd(9) << 32 : 0),
+                                chance(2) ? (uint64_t)arg_room(v, 4) : 0,
+                                target | (tables == DOMID_SELF ? 0 : (uint32_t)(tables + 1) << 16)}};
     if (t)
         domain_put(t);
     if (m)
@@ -62,7 +62,7 @@ static bool make_grow(struct vcpu *v, struct call *c)
     r->ptr = table.n << PAGE_SHIFT | pick_slot() * 8UL;
     r->val = pte_make(level > 1 && chance(2) ? pick_table(v->domain, level - 1) : pick_unused(v->domain),
                       PTE_P | PTE_US | (level > 1 || !chance(3) ? PTE_RW : 0));
-    *c = (struct call){__HYPERVISOR_mmu_update, {(uint64_t)r, 1, 0, DOMID_SELF}};
+    *c = (struct call){.nr = __HYPERVISOR_mmu_update, .args = {(uint64_t)r, 1, 0, DOMID_SELF}};
     return true;
 }
 
@@ -112,8 +112,8 @@ static bool make_mmuext(struct vcpu *v, struct call *c)
     *mask = rnd64();
     if (d)
         domain_put(d);
-    *c = (struct call){__HYPERVISOR_mmuext_op,
-                       {arg_address(v, op, n * sizeof(*op)), n, chance(2) ? (uint64_t)arg_room(v, 4) : 0, who}};
+    *c = (struct call){.nr = __HYPERVISOR_mmuext_op,
+                       .args = {arg_address(v, op, n * sizeof(*op)), n, chance(2) ? (uint64_t)arg_room(v, 4) : 0, who}};
     return true;
 }
 
@@ -138,7 +138,8 @@ static uint64_t pick_flush(struct vcpu *v)
 
 static bool make_update_va(struct vcpu *v, struct call *c)
 {
-    *c = (struct call){__HYPERVISOR_update_va_mapping, {pick_va(), pick_pte(v->domain, 1), pick_flush(v)}};
+    *c =
+        (struct call){.nr = __HYPERVISOR_update_va_mapping, .args = {pick_va(), pick_pte(v->domain, 1), pick_flush(v)}};
     return true;
 }
 
@@ -147,8 +148,8 @@ static bool make_update_va_other(struct vcpu *v, struct call *c)
     uint16_t who = pick_domid(v->domain);
     struct domain *d = domain_get_ref(who, v->domain);
 
-    *c = (struct call){__HYPERVISOR_update_va_mapping_otherdomain,
-                       {pick_va(), pick_pte(d ? d : v->domain, 1), pick_flush(v), who}};
+    *c = (struct call){.nr = __HYPERVISOR_update_va_mapping_otherdomain,
+                       .args = {pick_va(), pick_pte(d ? d : v->domain, 1), pick_flush(v), who}};
     if (d)
         domain_put(d);
     return true;
@@ -158,8 +159,8 @@ static bool make_update_descriptor(struct vcpu *v, struct call *c)
 {
     static const uint64_t descs[] = {0, 0x00affb000000ffff, 0x00cff3000000ffff, 0x0000890000000067, 0x00008e0000000000};
 
-    *c = (struct call){__HYPERVISOR_update_descriptor,
-                       {pick_frame(v->domain).n << PAGE_SHIFT | pick_slot() * 8UL, ONE_OF(descs)}};
+    *c = (struct call){.nr = __HYPERVISOR_update_descriptor,
+                       .args = {pick_frame(v->domain).n << PAGE_SHIFT | pick_slot() * 8UL, ONE_OF(descs)}};
     return true;
 }
 
@@ -169,7 +170,7 @@ static bool make_set_gdt(struct vcpu *v, struct call *c)
 
     for (unsigned i = 0; i < 16; i++)
         frames[i] = chance(2) ? pick_unused(v->domain).n : pick_frame(v->domain).n;
-    *c = (struct call){__HYPERVISOR_set_gdt, {(uint64_t)frames, rnd(1100)}};
+    *c = (struct call){.nr = __HYPERVISOR_set_gdt, .args = {(uint64_t)frames, rnd(1100)}};
     return true;
 }
 
@@ -227,16 +228,16 @@ static void act_change_mode(struct vcpu *v)
 }
 
 static const struct op ops[] = {
-    {"mmu_update", 60, false, make_mmu_update, NULL},
-    {"grow tables", 60, false, make_grow, NULL},
-    {"mmuext_op", 50, false, make_mmuext, NULL},
-    {"update_va_mapping", 40, false, make_update_va, NULL},
-    {"update_va_mapping_otherdomain", 10, false, make_update_va_other, NULL},
-    {"update_descriptor", 5, false, make_update_descriptor, NULL},
-    {"set_gdt", 5, false, make_set_gdt, NULL},
-    {"store to a table", 25, false, NULL, act_pt_write},
-    {"touch memory", 20, false, NULL, act_touch},
-    {"sign memory", 10, false, NULL, act_sign},
-    {"change mode", 10, false, NULL, act_change_mode},
+    CALL_OP("mmu_update", 60, make_mmu_update),
+    CALL_OP("grow tables", 60, make_grow),
+    CALL_OP("mmuext_op", 50, make_mmuext),
+    CALL_OP("update_va_mapping", 40, make_update_va),
+    CALL_OP("update_va_mapping_otherdomain", 10, make_update_va_other),
+    CALL_OP("update_descriptor", 5, make_update_descriptor),
+    CALL_OP("set_gdt", 5, make_set_gdt),
+    GUEST_OP("store to a table", 25, act_pt_write),
+    GUEST_OP("touch memory", 20, act_touch),
+    GUEST_OP("sign memory", 10, act_sign),
+    GUEST_OP("change mode", 10, act_change_mode),
 };
 const struct op_family ops_mmu = {ops, ARRAY_SIZE(ops)};

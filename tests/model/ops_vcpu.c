@@ -14,7 +14,7 @@ static bool make_sched(struct vcpu *v, struct call *c)
     static const uint8_t cmds[] = {SCHEDOP_yield, SCHEDOP_yield, SCHEDOP_block, SCHEDOP_pin_override, 99};
     unsigned cmd = ONE_OF(cmds);
 
-    *c = (struct call){__HYPERVISOR_sched_op, {cmd, 0}};
+    *c = (struct call){.nr = __HYPERVISOR_sched_op, .args = {cmd, 0}};
     return true;
 }
 
@@ -28,7 +28,7 @@ static bool make_poll(struct vcpu *v, struct call *c)
     op->ports.p = ports;
     op->nr_ports = chance(32) ? 200 : rnd(4);
     op->timeout = chance(2) ? host_now_ns + rnd(10000000) : chance(2) ? 0 : 1;
-    *c = (struct call){__HYPERVISOR_sched_op, {SCHEDOP_poll, arg_address(v, op, sizeof(*op))}};
+    *c = (struct call){.nr = __HYPERVISOR_sched_op, .args = {SCHEDOP_poll, arg_address(v, op, sizeof(*op))}};
     return true;
 }
 
@@ -46,10 +46,10 @@ static bool make_shutdown(struct vcpu *v, struct call *c)
     if (!may_end(v->domain) &&
         (cmd != SCHEDOP_remote_shutdown || !remote->domain_id || remote->domain_id == DOMID_SELF))
         return false;
-    *c = (struct call){__HYPERVISOR_sched_op,
-                       {cmd, (uint64_t)(cmd == SCHEDOP_watchdog          ? (void *)dog
-                                        : cmd == SCHEDOP_remote_shutdown ? (void *)remote
-                                                                         : (void *)op)}};
+    *c = (struct call){.nr = __HYPERVISOR_sched_op,
+                       .args = {cmd, (uint64_t)(cmd == SCHEDOP_watchdog          ? (void *)dog
+                                                : cmd == SCHEDOP_remote_shutdown ? (void *)remote
+                                                                                 : (void *)op)}};
     return true;
 }
 
@@ -69,10 +69,10 @@ static bool make_vcpu_op(struct vcpu *v, struct call *c)
 
     if (cmd == VCPUOP_down && !may_end(v->domain))
         return false;
-    *c =
-        (struct call){__HYPERVISOR_vcpu_op,
-                      {cmd, chance(32) ? 1UL << rnd(64) : rnd(MODEL_VCPUS + 1),
-                       cmd == VCPUOP_get_runstate_info ? (uint64_t)arg_room(v, sizeof(struct vcpu_runstate_info)) : 0}};
+    *c = (struct call){
+        .nr = __HYPERVISOR_vcpu_op,
+        .args = {cmd, chance(32) ? 1UL << rnd(64) : rnd(MODEL_VCPUS + 1),
+                 cmd == VCPUOP_get_runstate_info ? (uint64_t)arg_room(v, sizeof(struct vcpu_runstate_info)) : 0}};
     return true;
 }
 
@@ -86,7 +86,7 @@ static bool make_initialise(struct vcpu *v, struct call *c)
     ctxt->ctrlreg[1] = chance(2) ? 0 : pick_frame(v->domain).n << PAGE_SHIFT;
     ctxt->gdt_ents = rnd(3) ? 0 : 512;
     ctxt->gdt_frames[0] = pick_unused(v->domain).n;
-    *c = (struct call){__HYPERVISOR_vcpu_op, {VCPUOP_initialise, rnd(MODEL_VCPUS), (uint64_t)ctxt}};
+    *c = (struct call){.nr = __HYPERVISOR_vcpu_op, .args = {VCPUOP_initialise, rnd(MODEL_VCPUS), (uint64_t)ctxt}};
     return true;
 }
 
@@ -101,9 +101,10 @@ static bool make_register(struct vcpu *v, struct call *c)
     *info = (struct vcpu_register_vcpu_info){.mfn = chance(4) ? pick_frame(v->domain).n : pick_unused(v->domain).n,
                                              .offset = rnd(chance(8) ? 5000 : 500) * 8};
     *area = chance(8) ? 0 : chance(2) ? pick_va() : (uint64_t)arg_room(v, sizeof(struct vcpu_runstate_info));
-    *c = (struct call){__HYPERVISOR_vcpu_op,
-                       {cmd, rnd(MODEL_VCPUS),
-                        cmd == VCPUOP_register_vcpu_info ? arg_address(v, info, sizeof(*info)) : (uint64_t)area}};
+    *c = (struct call){
+        .nr = __HYPERVISOR_vcpu_op,
+        .args = {cmd, rnd(MODEL_VCPUS),
+                 cmd == VCPUOP_register_vcpu_info ? arg_address(v, info, sizeof(*info)) : (uint64_t)area}};
     return true;
 }
 
@@ -116,21 +117,23 @@ static bool make_timer(struct vcpu *v, struct call *c)
     periodic->period_ns = chance(4) ? rnd64() : 1000000UL * rnd(20);
     switch (rnd(3)) {
     case 0:
-        *c = (struct call){__HYPERVISOR_set_timer_op, {chance(4) ? 0 : host_now_ns + rnd(5000000)}};
+        *c = (struct call){.nr = __HYPERVISOR_set_timer_op, .args = {chance(4) ? 0 : host_now_ns + rnd(5000000)}};
         break;
     case 1:
-        *c = (struct call){__HYPERVISOR_vcpu_op, {VCPUOP_set_singleshot_timer, rnd(MODEL_VCPUS), (uint64_t)single}};
+        *c = (struct call){.nr = __HYPERVISOR_vcpu_op,
+                           .args = {VCPUOP_set_singleshot_timer, rnd(MODEL_VCPUS), (uint64_t)single}};
         break;
     default:
-        *c = (struct call){__HYPERVISOR_vcpu_op, {VCPUOP_set_periodic_timer, rnd(MODEL_VCPUS), (uint64_t)periodic}};
+        *c = (struct call){.nr = __HYPERVISOR_vcpu_op,
+                           .args = {VCPUOP_set_periodic_timer, rnd(MODEL_VCPUS), (uint64_t)periodic}};
     }
     return true;
 }
 
 static const struct op ops[] = {
-    {"sched_op", 10, false, make_sched, NULL},      {"poll", 4, false, make_poll, NULL},
-    {"shut down", 1, false, make_shutdown, NULL},   {"vcpu_op", 8, false, make_vcpu_op, NULL},
-    {"vcpu init", 6, false, make_initialise, NULL}, {"register area", 5, false, make_register, NULL},
-    {"set timer", 5, false, make_timer, NULL},
+    CALL_OP("sched_op", 10, make_sched),      CALL_OP("poll", 4, make_poll),
+    CALL_OP("shut down", 1, make_shutdown),   CALL_OP("vcpu_op", 8, make_vcpu_op),
+    CALL_OP("vcpu init", 6, make_initialise), CALL_OP("register area", 5, make_register),
+    CALL_OP("set timer", 5, make_timer),
 };
 const struct op_family ops_vcpu = {ops, ARRAY_SIZE(ops)};

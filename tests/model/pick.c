@@ -90,7 +90,9 @@ static mfn_t pick_odd(struct domain *d)
 {
     static const uint64_t odd[] = {0, MODEL_FRAMES, MODEL_FRAMES - 1, ~0UL, 1UL << 40, (1UL << 40) - 1, 1UL << 36};
 
-    switch (rnd(8)) {
+    switch (rnd(9)) {
+    case 8:
+        return world_m2p;
     case 0:
         return MFN(ONE_OF(odd));
     case 1:

@@ -16,7 +16,8 @@ static struct {
     unsigned up_to; /* sum of weights, this one included */
 } choices[2][128];  /* of ordinary domains, of privileged ones */
 static unsigned choices_count, weights[2];
-static uint64_t heap_before, free_before;
+static uint64_t heap_before;
+mfn_t world_m2p;
 
 /* ---- The vCPUs' memory for arguments ---- */
 
@@ -113,11 +114,13 @@ void world_create(void)
     host_direct_size = sizeof(vcpus);
     for (unsigned i = 0; i < 3; i++)
         host_pci_present[i] = true;
+    trace_mask = chance(8) ? ~0u : 0;
     keys_init();
     scrub_start();
     cpus_init();
     heap_before = heap_used_bytes();
-    free_before = alloc_free_count();
+    world_m2p = alloc_frames(0, 0);
+    frame_of(world_m2p)->refs |= FR_SHARED;
     create_domain0();
 }
 
@@ -144,6 +147,11 @@ int64_t world_call(struct vcpu *v, const struct call *c)
     return rc;
 }
 
+static bool arena_holds(const struct vcpu *v, uint64_t va)
+{
+    return va - (uint64_t)model_vcpu(v)->arena < ARENA_SIZE;
+}
+
 static void make_call(struct vcpu *v, const struct op *op, const struct call *c)
 {
     unsigned n = number_of(op);
@@ -155,6 +163,12 @@ static void make_call(struct vcpu *v, const struct op *op, const struct call *c)
     rc = world_call(v, c);
     if (rc >= 0)
         stats->done[n]++;
+    if (!model_points_on && !port_scrambles() && rc != HOST_CONTINUE) {
+        if (c->must_fail && rc >= 0)
+            violation("%s gave %ld", op->name, rc);
+        if (op->after && !rc && arena_holds(v, c->args[1]))
+            op->after(v, c);
+    }
     say("  d%uv%u %s (%u: %lx %lx %lx %lx) = %ld\n", id, vcpu, op->name, c->nr, c->args[0], c->args[1], c->args[2],
         c->args[3], rc == HOST_CONTINUE ? -ERESTART : rc);
 }
