@@ -31,7 +31,7 @@ static struct context {
 static unsigned running = HOME, waits;
 static unsigned next_switch;
 int model_points_on;
-unsigned cpus_switch_at[8], cpus_points;
+unsigned cpus_switch_at[SWITCHES + 1], cpus_points;
 
 static void switch_to(unsigned next)
 {
@@ -123,11 +123,12 @@ void cpus_init(void)
 void cpus_round(uint64_t seed)
 {
     unsigned first = (unsigned)(seed % MODEL_CPUS);
+    bool alike = seed >> 32 & 1; /* the same choices: they meet */
 
     for (unsigned i = 0; i < MODEL_CPUS; i++) {
         contexts[i].busy = true;
         contexts[i].cpu = pcpus[i];
-        contexts[i].seed = seed + i * 0x632be59bd9b4e019;
+        contexts[i].seed = alike ? seed : seed + i * 0x632be59bd9b4e019;
     }
     cpus_points = next_switch = waits = 0;
     model_points_on = 1;

@@ -8,6 +8,7 @@
  *   MODE=seq | smp    one CPU at a time, or interleaved; both in turn by default
  *   AUDIT=n     audit after every n-th step (1)           TRACE=1   print every step
  *   SHRINK=0    do not make it shorter
+ *   EVERY_SWITCH=n  after a sequence, n rounds of two CPUs with a switch at every point, and at many pairs of points
  */
 #include <stdarg.h>
 #include <sys/mman.h>
@@ -25,12 +26,14 @@ struct model_stats *stats;
 
 static struct shared {
     struct model_stats stats;
-    uint64_t at; /* the step that the sequence is at */
+    uint64_t schedules;
+    unsigned points; /* of the last round */
+    uint64_t at;     /* the step that the sequence is at */
     bool quiet;
     bool stop_early; /* the last audit is what fails */
     uint8_t left_out[STEPS_MAX];
 } * shared;
-static uint64_t steps, audit_every;
+static uint64_t steps, audit_every, every_switch_rounds;
 
 /* ---- Reporting ---- */
 
@@ -83,13 +86,15 @@ static void audit(void)
         violation("the audit says:\n%s", host_console);
 }
 
+/* A few switches anywhere, or many close together. */
 static void plan_switches(void)
 {
-    unsigned at = 0, n = rnd(5);
+    bool dense = chance(3);
+    unsigned at = rnd(dense ? 100 : 1), n = dense ? SWITCHES : rnd(5);
 
     memset(cpus_switch_at, 0, sizeof(cpus_switch_at));
     for (unsigned i = 0; i < n; i++)
-        cpus_switch_at[i] = at += 1 + rnd(chance(2) ? 40 : 400);
+        cpus_switch_at[i] = at += 1 + rnd(dense ? 6 : chance(2) ? 40 : 400);
 }
 
 static void one_step(uint64_t seed, bool smp)
@@ -109,6 +114,47 @@ static void one_step(uint64_t seed, bool smp)
     stats->steps++;
 }
 
+/* One round with these switches, in a process of its own. True: it went well; *points is how many it had. */
+static bool try_switches(uint64_t seed, unsigned first, unsigned second)
+{
+    int status;
+    pid_t pid = fork();
+
+    if (pid < 0)
+        exit(2);
+    if (!pid) {
+        memset(cpus_switch_at, 0, sizeof(cpus_switch_at));
+        cpus_switch_at[0] = first;
+        cpus_switch_at[1] = second;
+        cpus_round(seed);
+        shared->points = cpus_points;
+        audit();
+        _Exit(0);
+    }
+    if (waitpid(pid, &status, 0) != pid)
+        exit(2);
+    shared->schedules++;
+    if (!WIFEXITED(status) || WEXITSTATUS(status))
+        printf("with switches at points %u and %u of round %lx\n", first, second, seed);
+    return WIFEXITED(status) && !WEXITSTATUS(status);
+}
+
+#define SECOND_EACH 3 /* of the second switches, one in so many */
+
+/* Every place where one CPU may be interrupted by all of the other's step, and many of the pairs of places. */
+static void every_switch(uint64_t seed)
+{
+    unsigned points;
+
+    if (!try_switches(seed, 0, 0))
+        _Exit(3);
+    points = MIN(shared->points, 400u);
+    for (unsigned i = 1; i <= points; i++)
+        for (unsigned j = 0; j <= points; j = j ? j + 1 + rnd(2 * SECOND_EACH) : i + 1)
+            if ((!j || points < 120 || chance(8)) && !try_switches(seed, i, j))
+                _Exit(3);
+}
+
 static void run_sequence(uint64_t seed, bool smp)
 {
     model_seed = seed;
@@ -122,6 +168,8 @@ static void run_sequence(uint64_t seed, bool smp)
             audit();
     }
     audit();
+    for (uint64_t n = 0; n < every_switch_rounds; n++)
+        every_switch((seed << 40 ^ n) * 0x9e3779b97f4a7c15);
     if (shared->stop_early)
         return;
     shared->at = steps;
@@ -224,9 +272,9 @@ static void print_totals(double seconds)
     for (unsigned i = 0; op_name(i); i++)
         printf("  %-32s %10lu made, %10lu well\n", op_name(i), s->tried[i], s->done[i]);
     printf("model: %lu steps (%lu rounds of %d CPUs, %lu switches), %lu hypercalls, %lu continued, %lu failing "
-           "allocations, %lu domains made, %lu freed, %lu audits, %.0f steps/s\n",
+           "allocations, %lu domains made, %lu freed, %lu audits, %lu planned orders, %.0f steps/s\n",
            s->steps, s->rounds, MODEL_CPUS, s->switches, s->calls, s->continued, s->faults, s->created, s->destroyed,
-           s->audits, seconds > 0 ? (double)s->steps / seconds : 0);
+           s->audits, shared->schedules, seconds > 0 ? (double)s->steps / seconds : 0);
 }
 
 int main(void)
@@ -241,6 +289,7 @@ int main(void)
         return 2;
     stats = &shared->stats;
     steps = MIN(number_from("STEPS", 20000), STEPS_MAX);
+    every_switch_rounds = number_from("EVERY_SWITCH", 0);
     audit_every = MAX(number_from("AUDIT", 1), 1UL);
     model_trace = number_from("TRACE", 0);
     world_learn();

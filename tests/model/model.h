@@ -122,12 +122,13 @@ int64_t world_call(struct vcpu *v, const struct call *c);
 const struct op *pick_op(const struct vcpu *v);
 
 /* ---- cpus.c ---- */
+#define SWITCHES 63
 void cpus_init(void);
 void cpus_round(uint64_t seed); /* a step of each CPU, interleaved */
 void cpus_relax(void);
-extern unsigned cpus_switch_at[8]; /* cpus_round: points at which another CPU goes on; 0 ends */
-extern unsigned cpus_points;       /* passed in this round */
-extern int model_points_on;        /* point.h */
+extern unsigned cpus_switch_at[SWITCHES + 1]; /* cpus_round: points at which another CPU goes on; 0 ends */
+extern unsigned cpus_points;                  /* passed in this round */
+extern int model_points_on;                   /* point.h */
 
 /* ---- port.c ---- */
 void port_step_begin(void); /* decides what fails in this step */

@@ -22,7 +22,7 @@ void port_step_begin(void)
     static const uint8_t preempt[] = {0, 0, 1, 2, 4, 16};
 
     fail_in = chance(12) ? 1 + rnd(6) : 0;
-    host_copy_fail_after = chance(40) ? 1 + rnd(6) : 0;
+    host_copy_fail_after = chance(16) ? 1 + rnd(4) : 0;
     preempt_one_in = ONE_OF(preempt);
     scramble = chance(24);
 }

@@ -114,7 +114,7 @@ void world_create(void)
     host_direct_size = sizeof(vcpus);
     for (unsigned i = 0; i < 3; i++)
         host_pci_present[i] = true;
-    trace_mask = chance(8) ? ~0u : 0;
+    trace_mask = chance(4) ? ~0u : 0;
     keys_init();
     scrub_start();
     cpus_init();
