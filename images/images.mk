@@ -93,6 +93,7 @@ help:
 	@echo 'make bench           costs in instructions beside those of Debian'"'"'s Xen; bench/results.json'
 	@echo 'make tools           Domain 0'"'"'s tools, below build/tools; make install DESTDIR=/somewhere puts them there'
 	@echo 'make tools-unit      unit tests of the tools; make tools-check: their programs against a played machine'
+	@echo 'make hostile         hostile guests against the hypervisor, then the fuzzer for T seconds; ONLY=text, SEED=n'
 	@echo 'make bench-guests    what creating and destroying a guest and the store cost, in instructions'
 	@echo 'make model           the random model tests of core; make fuzz: the fuzzers. T=3600 make fuzz: for an hour'
 	@echo 'make size            code, image and memory sizes'

@@ -100,7 +100,6 @@ part model '' make --no-print-directory model
 part fuzz sum_count make --no-print-directory fuzz
 part images '' images_made
 part tools-check system_count make --no-print-directory tools-check
-part fuzz fuzz_count make --no-print-directory fuzz
 part system system_count make --no-print-directory "system$full"
 
 echo "$passed passed, $failed failed"

@@ -5,7 +5,7 @@ PYTEST = PYTHONDONTWRITEBYTECODE=1 HYPERVISOR=$(HYPERVISOR) /usr/bin/python3 -m 
 MACHINES ?= 2
 # What takes nothing of ours but the guests' test programs.
 SYSTEM_IMAGES = $(SMOKE_IMAGES) $(IMAGES)/dom0/disk.img $(IMAGES)/guests.img $(PREPARED)
-SYSTEM_NEEDS = $(if $(filter $(B)/hospes,$(HYPERVISOR)),all) $(SYSTEM_IMAGES) $(IMAGES)/dom0/hospes.img $(B)/bench/guest $(B)/debug/hospes
+SYSTEM_NEEDS = $(if $(filter $(B)/hospes,$(HYPERVISOR)),all) $(SYSTEM_IMAGES) $(IMAGES)/dom0/hospes.img $(B)/bench/guest $(B)/debug/hospes $(B)/hostile/dom0
 
 .PHONY: system system-full system-deps system-images
 system-images: $(SYSTEM_IMAGES)

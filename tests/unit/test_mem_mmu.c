@@ -495,6 +495,9 @@ static void call_mmuext(void **state)
     op[0] = (struct mmuext_op){.cmd = MMUEXT_CLEAR_PAGE, .arg1.mfn = t.l2.n};
     assert_int_equal(host_hypercall(mmuext_op, ops_va, 1, 0, DOMID_SELF), -EINVAL);
     assert_int_equal(host_hypercall(mmuext_op, ops_va, 1, 0, DOMID_IO), -EPERM);
+    op[0] =
+        (struct mmuext_op){.cmd = MMUEXT_NEW_USER_BASEPTR, .arg1.mfn = INVALID_MFN.n}; /* no frame, and not 'none' */
+    assert_int_equal(host_hypercall(mmuext_op, ops_va, 1, 0, DOMID_SELF), -EINVAL);
     assert_audit();
     guest_destroy(d);
     assert_audit();

@@ -114,13 +114,21 @@ static bool is_precious(const struct fuzz *f, uint64_t mfn)
 
 /* ---- Families ---- */
 
+/* Whose table a request changes. The tables that the guest runs on only now and then: it would be gone at once. */
+static uint64_t table_frame(struct fuzz *f)
+{
+    uint64_t mfn = frame(f);
+
+    return (mfn == f->frames[4] || mfn == f->frames[5]) && !one_in(f, 100) ? mfn_of(page(f)) : mfn;
+}
+
 static void make_mmu_update(struct fuzz *f, struct call *c)
 {
     struct mmu_update *u = (struct mmu_update *)f->call;
     unsigned n = 1 + (unsigned)below(f, 12);
 
     for (unsigned i = 0; i < n; i++) {
-        uint64_t table = frame(f), *l1 = l1_entry(page(f));
+        uint64_t table = table_frame(f), *l1 = l1_entry(page(f));
 
         u[i].ptr = one_in(f, 3) && !f->privileged ? machine_of(l1)
                                                   : table * PAGE + below(f, 512) * 8 + (one_in(f, 4) ? below(f, 4) : 0);
@@ -140,7 +148,7 @@ static void make_mmuext(struct fuzz *f, struct call *c)
     unsigned n = 1 + (unsigned)below(f, 6);
 
     for (unsigned i = 0; i < n; i++) {
-        op[i] = (struct mmuext_op){.cmd = (unsigned)below(f, one_in(f, 6) ? 22 : 6),
+        op[i] = (struct mmuext_op){.cmd = (unsigned)below(f, one_in(f, 6) ? 22 : 5),
                                    .arg1.mfn = frame(f),
                                    .arg2.src_mfn = one_in(f, 3) ? pointer(f) : below(f, 600)};
         if (op[i].cmd >= MMUEXT_TLB_FLUSH_LOCAL && op[i].cmd <= MMUEXT_SET_LDT && one_in(f, 2))
