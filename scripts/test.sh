@@ -63,10 +63,6 @@ sum_count() {
     sed -n 's/^[a-z ]*: \([0-9]*\) passed, \([0-9]*\) failed$/\1 \2/p' "$1" | tail -n 1
 }
 
-fuzz_count() {
-    sed -n 's/^fuzz: \([0-9]*\) passed, \([0-9]*\) failed$/\1 \2/p' "$1" | tail -n 1
-}
-
 # pytest's last line: 'N failed, N passed, N error ...'
 system_count() {
     line=$(grep -E '^[^ ].*(passed|failed|error).* in [0-9.]+s' "$1" | tail -n 1)
