@@ -14,6 +14,7 @@ static int target(uint16_t id, struct domain **out)
     struct domain *d = domain_get_ref(id, self);
     int rc = 0;
 
+    *out = NULL;
     if (!d)
         return fail(-ESRCH);
     if (d != self)
@@ -39,7 +40,7 @@ static int64_t answer_port(struct domain *d, int rc, uint64_t arg, const void *a
 
 static int64_t alloc_unbound(uint64_t arg)
 {
-    struct domain *self = current_vcpu()->domain, *d = NULL;
+    struct domain *self = current_vcpu()->domain, *d;
     struct evtchn_alloc_unbound op;
     int64_t rc;
 

@@ -148,7 +148,7 @@ static uint64_t number;
 
 static int64_t dispatch(const uint64_t args[6])
 {
-    return hypercall_dispatch(number, args);
+    return hypercall_dispatch(args, number);
 }
 
 static void audit(void)

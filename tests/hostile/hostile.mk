@@ -28,10 +28,8 @@ $(B)/$(HOSTILE)/dom0/entry.o: $(B)/hostile/guest.bin
 $(B)/hostile/dom0: $(call HOSTILE_O,$(HOSTILE_DOM0)) $(HOSTILE)/dom0/dom0.lds
 	$(Q)$(CC) $(HOSTILE_LINK) -T $(HOSTILE)/dom0/dom0.lds -o $@ $(filter %.o,$^)
 
-T     ?= 20
-SEED  ?= 1
 .PHONY: hostile
 hostile: all $(B)/hostile/dom0
-	$(Q)/usr/bin/python3 $(HOSTILE)/run.py --seconds $(T) --seed $(SEED) $(if $(ONLY),--only '$(ONLY)')
+	$(Q)/usr/bin/python3 $(HOSTILE)/run.py --seconds $(or $(T),20) --seed $(or $(SEED),1) $(if $(ONLY),--only '$(ONLY)')
 
 -include $(patsubst %.o,%.d,$(call HOSTILE_O,$(HOSTILE_GUEST) $(HOSTILE_DOM0)))

@@ -106,6 +106,10 @@ void world_learn(void)
         add_family(families[i]);
 }
 
+static void no_audit(void)
+{
+}
+
 void world_create(void)
 {
     host_machine_init(MODEL_CPUS, MODEL_FRAMES);
@@ -116,6 +120,7 @@ void world_create(void)
         host_pci_present[i] = true;
     trace_mask = chance(4) ? ~0u : 0;
     keys_init();
+    key_register('A', "the model makes an audit after each step: there is but one at a time", no_audit);
     scrub_start();
     cpus_init();
     heap_before = heap_used_bytes();
@@ -134,7 +139,7 @@ int64_t world_call(struct vcpu *v, const struct call *c)
     stats->calls++;
     port_poison_stack();
     host_continuation.valid = false;
-    rc = hypercall_dispatch(c->nr, c->args);
+    rc = hypercall_dispatch(c->args, c->nr);
     lock_assert_none_held();
     if (rc == -ERESTART)
         violation("-ERESTART has left hypercall %u", c->nr);
