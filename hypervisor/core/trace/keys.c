@@ -74,7 +74,7 @@ static void input_store(char c)
 
 void console_input(char c)
 {
-    if (c == SWITCH_CHAR && ++switch_seen == SWITCH_COUNT) {
+    if (c == SWITCH_CHAR && ++switch_seen >= SWITCH_COUNT) {
         switch_seen = 0;
         to_hypervisor = !to_hypervisor;
         tell_direction();
@@ -83,9 +83,11 @@ void console_input(char c)
     if (c != SWITCH_CHAR) {
         /* Ctrl-a that did not become a switch belong to Domain 0 (screen, tmux, readline use them).
          */
-        for (; switch_seen && !to_hypervisor; switch_seen--)
-            input_store(SWITCH_CHAR);
+        unsigned held = switch_seen;
+
         switch_seen = 0;
+        while (held-- && !to_hypervisor)
+            input_store(SWITCH_CHAR);
         if (to_hypervisor) {
             key_wanted = c;
             task_raise(&key_task);
