@@ -105,14 +105,16 @@ int hw_pirq_status(struct domain *d, unsigned pirq, bool *needs_eoi, bool *share
 
 int hw_pirq_set_eoi_map(struct domain *d, mfn_t mfn)
 {
-    int rc;
+    int rc = writable_get(mfn, d->id);
 
-    if (host_eoi_map)
+    if (rc)
+        return rc;
+    if (host_eoi_map) { /* looked at last: other CPUs may have their turn in between */
+        writable_put(frame_of(mfn));
         return -EBUSY;
-    rc = writable_get(mfn, d->id);
-    if (!rc)
-        host_eoi_map = frame_of(mfn);
-    return rc;
+    }
+    host_eoi_map = frame_of(mfn);
+    return 0;
 }
 
 void hw_pirq_release_all(struct domain *d)
