@@ -507,7 +507,7 @@ def test_vif(house):
     assert "online %s vif1.0 br7" % back in (house.dir / "script.log").read_text()
     house.go_down(1, REBOOT)
     wait_for(lambda: running(c, "2"))
-    assert s.read("/local/domain/0/backend/vif/2/0/mac") == mac
+    wait_for(lambda: s.read("/local/domain/0/backend/vif/2/0/mac") == mac)
     c.call("VM.hard_shutdown", vm="demo")
     assert "offline /local/domain/0/backend/vif/2/0 vif2.0 br7" in (house.dir / "script.log").read_text()
     house.assert_clean()
