@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
 # Whole machines under QEMU. T="expression" chooses as pytest's -k does; the counts are in build/system*.xml.
-PYTEST = PYTHONDONTWRITEBYTECODE=1 HYPERVISOR=$(HYPERVISOR) /usr/bin/python3 -m pytest -p no:cacheprovider -n $(MACHINES) --dist loadgroup -q -rfE --tb=short --durations=8
+PYTEST = PYTHONDONTWRITEBYTECODE=1 HYPERVISOR=$(HYPERVISOR) /usr/bin/python3 -m pytest -p no:cacheprovider -q -rfE --tb=short --durations=8
 # So many machines run at once: each waits for its devices, or has one processor busy, most of the time.
 MACHINES ?= 2
 # What takes nothing of ours but the guests' test programs.
@@ -15,7 +15,7 @@ system-deps:
 system system-full: system-deps
 	$(Q)$(MAKE) --no-print-directory $(SYSTEM_NEEDS)
 	$(Q)rm -rf $(B)/test-logs && mkdir -p $(B)/tmp
-	$(Q)$(PYTEST) --basetemp=$(B)/tmp/$@ --junitxml=$(B)/$@.xml $(if $(filter system-full,$@),--full) \
+	$(Q)$(PYTEST) -n $(MACHINES) --dist loadgroup --basetemp=$(B)/tmp/$@ --junitxml=$(B)/$@.xml $(if $(filter system-full,$@),--full) \
 	    $(if $(T),-k '$(T)') tests/system
 
 # DEBUG builds make their own faults on purpose.
