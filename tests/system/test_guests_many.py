@@ -37,7 +37,7 @@ def test_hundred_at_once(many, full):
     before, free = host.leftovers(), host.free_kib()
     host.write("/tmp/many.sh", f"""
         for i in $(seq {count}); do
-            xm create -q tiny name=t$i || exit 1
+            xm create -q tiny name=t$i memory=64 || exit 1
             n=0
             until grep -q 'tiny: 6' /var/log/xen/console/guest-t$i.log 2>/dev/null; do
                 n=$((n + 1)); [ $n -lt 1200 ] || {{ echo "t$i says nothing"; exit 1; }}
