@@ -250,7 +250,8 @@ static void environment(void)
         (void)scrub_idle();
         break;
     case 3:
-        console_input("abA\001"[rnd(4)]);
+        if (!this_cpu()->id) /* the one that takes the device's interrupts */
+            console_input("abA\001"[rnd(4)]);
         break;
     default:
         wake_somebody();
