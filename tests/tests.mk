@@ -52,7 +52,7 @@ MODEL_WRAP := hw_preempt_check heap_alloc heap_alloc_array alloc_frames alloc_bl
 MODEL_FLAGS = -std=gnu17 -g -DDEBUG -fno-strict-aliasing -fno-common -Itests/host/include -Itests/model -Ihypervisor -I$(B)/gen $(DEFS) $(WARN) \
               -Wno-missing-prototypes $(if $(filter hypervisor/%,$<),-include tests/model/point.h)
 MODEL_asan := -O1 $(SANITIZE)
-MODEL_fast := -O3
+MODEL_fast := -O2
 MODEL_BIN  := $(HB)/model-fast $(HB)/model-asan
 
 define MODEL_RULES

@@ -83,7 +83,7 @@ static void audit(bool core_too)
 
     stats->audits++;
     check_all();
-    if (!core_too)
+    if (!core_too || world_audit_active)
         return;
     host_console_len = 0;
     r = audit_run(true);
@@ -277,9 +277,10 @@ static void print_totals(double seconds)
     for (unsigned i = 0; op_name(i); i++)
         printf("  %-32s %10lu made, %10lu well\n", op_name(i), s->tried[i], s->done[i]);
     printf("model: %lu steps (%lu rounds of %d CPUs, %lu switches), %lu hypercalls, %lu continued, %lu failing "
-           "allocations, %lu domains made, %lu freed, %lu audits, %lu planned orders, %.0f steps/s\n",
+           "allocations, %lu domains made, %lu freed, %lu audits and %lu beside the guests, %lu planned orders, %.0f "
+           "steps/s\n",
            s->steps, s->rounds, MODEL_CPUS, s->switches, s->calls, s->continued, s->faults, s->created, s->destroyed,
-           s->audits, shared->schedules, seconds > 0 ? (double)s->steps / seconds : 0);
+           s->audits, s->live_audits, shared->schedules, seconds > 0 ? (double)s->steps / seconds : 0);
 }
 
 int main(void)

@@ -53,7 +53,8 @@ static inline bool chance(unsigned one_in)
 struct call {
     unsigned nr;
     uint64_t args[6];
-    bool must_fail; /* as things stand, if nobody interferes */
+    bool must_fail;   /* as things stand, if nobody interferes */
+    bool must_refuse; /* ...in its first answer */
 };
 struct op {
     const char *name;
@@ -115,9 +116,10 @@ struct model_vcpu *model_vcpu(const struct vcpu *v);
 void world_learn(void);               /* what operations there are: once, first */
 const char *op_name(unsigned number); /* NULL: no more */
 void world_create(void);
-void world_step(unsigned cpu); /* one step of what that CPU runs; this CPU is that one */
-extern mfn_t world_m2p;        /* a frame of the hypervisor's that Domain 0 may read */
-void world_end(void);          /* all domains go; checks that nothing is left */
+void world_step(unsigned cpu);  /* one step of what that CPU runs; this CPU is that one */
+extern bool world_audit_active; /* core's audit is under way: there is only one */
+extern mfn_t world_m2p;         /* a frame of the hypervisor's that Domain 0 may read */
+void world_end(void);           /* all domains go; checks that nothing is left */
 int64_t world_call(struct vcpu *v, const struct call *c);
 const struct op *pick_op(const struct vcpu *v);
 
@@ -165,7 +167,7 @@ void __noreturn violation(const char *fmt, ...) __printf(1, 2);
 void say(const char *fmt, ...) __printf(1, 2); /* with TRACE=1 */
 extern bool model_trace;
 struct model_stats {
-    uint64_t steps, calls, audits, rounds, switches, faults, continued, created, destroyed, violations;
+    uint64_t steps, calls, audits, rounds, switches, faults, continued, created, destroyed, live_audits;
     uint64_t done[256], tried[256]; /* by operation */
 };
 extern struct model_stats *stats;

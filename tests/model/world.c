@@ -6,6 +6,7 @@
 #include "model.h"
 #include "core/event/event.h"
 #include "core/mem/alloc.h"
+#include "core/mem/audit.h"
 #include "core/mem/mmu.h"
 #include "core/mem/reservation.h"
 #include "core/sched/sched.h"
@@ -18,6 +19,7 @@ static struct {
 static unsigned choices_count, weights[2];
 static uint64_t heap_before;
 mfn_t world_m2p;
+bool world_audit_active;
 
 /* ---- The vCPUs' memory for arguments ---- */
 
@@ -230,6 +232,29 @@ static void wake_somebody(void)
     domain_put(d);
 }
 
+/* Core's audit beside the guests, by one CPU: what changes meanwhile it must not misjudge. */
+static void live_audit(void)
+{
+    struct audit_result r;
+
+    if (this_cpu()->id)
+        return;
+    if (!world_audit_active) {
+        world_audit_active = chance(8) && audit_begin(true, true);
+        return;
+    }
+    for (unsigned n = 1 + rnd(20); n; n--)
+        if (!audit_step())
+            break;
+        else if (n == 1)
+            return;
+    r = audit_end();
+    world_audit_active = false;
+    stats->live_audits++;
+    if (r.violations)
+        violation("the audit beside the guests says:\n%s", host_console);
+}
+
 /* What comes from outside: devices, other CPUs' idle loops. */
 static void environment(void)
 {
@@ -251,7 +276,10 @@ static void environment(void)
         break;
     case 3:
         if (!this_cpu()->id) /* the one that takes the device's interrupts */
-            console_input("abA\001"[rnd(4)]);
+            console_input("abc\001"[rnd(4)]);
+        break;
+    case 4:
+        live_audit();
         break;
     default:
         wake_somebody();
@@ -272,7 +300,7 @@ void world_step(unsigned cpu)
     host_this_cpu = pcpus[cpu];
     time_goes_on(cpu);
     pcpu_do_work();
-    if (chance(16) || !current_vcpu()->domain)
+    if (chance(12) || !current_vcpu()->domain)
         environment();
     if (current_vcpu()->domain)
         guest_step(current_vcpu());
@@ -295,7 +323,7 @@ static void destroy(struct domain *d)
 static void all_work(void)
 {
     for (unsigned n = 0; n < 4; n++)
-        for (unsigned cpu = 0; cpu < MODEL_CPUS; cpu++) {
+        for (unsigned cpu = MODEL_CPUS; cpu--;) { /* CPU 0 is the one that goes on */
             host_this_cpu = pcpus[cpu];
             pcpu_do_work();
         }
@@ -307,6 +335,11 @@ void world_end(void)
     for (struct domain *d = domain_next(NULL); d; d = domain_next(d))
         domain_pause(d);
     all_work();
+    host_this_cpu = pcpus[0];
+    while (world_audit_active) {
+        live_audit();
+        all_work();
+    }
     host_this_cpu = pcpus[0];
     for (struct domain *d = domain_next(NULL); d; d = domain_next(d))
         if (d != domain0)
