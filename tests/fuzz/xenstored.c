@@ -188,8 +188,8 @@ static void operation(struct input *in)
     case 1:
         peer_poke(guest, input_u8(in), (uint32_t)input_u64(in));
         break;
-    case 2:
-        peer_change(guest, input_u8(in) % PEER_CHANGES);
+    case 2: /* whatever number is there: Domain 0 stays */
+        peer_change(guest ? guest : 1, input_u8(in) % PEER_CHANGES);
         break;
     case 3:
         introduce(guest);
