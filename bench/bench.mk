@@ -25,9 +25,9 @@ bench:
 	$(Q)/usr/bin/python3 bench/bench.py
 
 # What people wait for with guests: creating and destroying one, the store.
-$(B)/bench/store: bench/tools/store.c
+$(B)/bench/store: bench/tools/store.c $(LIB_STORE_C)
 	$(Q)mkdir -p $(@D)
-	$(Q)$(CC) -std=gnu17 -O2 -g $(WARN) -Wno-missing-prototypes -o $@ $< -lxenstore
+	$(Q)$(CC) -std=gnu17 -O2 -g $(WARN) -Wno-missing-prototypes -Itoolstack -o $@ $^ -lxenstore
 
 .PHONY: bench-guests
 bench-guests: all $(B)/bench/store

@@ -1,22 +1,21 @@
 /* SPDX-License-Identifier: MIT */
-/* Costs of the store over its socket: prints "write N", "read N", "transaction N" in nanoseconds each, averaged. */
+/*
+ * Costs of the store over its socket, in nanoseconds each, averaged: "write N", "read N", "transaction N" (of ten writes) as our
+ * tools do it, and "lib_write N" and so on with libxenstore.
+ */
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
 #include <xenstore.h>
+#include <xen/io/xs_wire.h>
+#include "lib/store/client.h"
 
 #define ROUNDS 500
 
-static struct xs_handle *xs;
-
-static double now_ns(void)
-{
-    struct timespec t;
-
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec * 1e9 + (double)t.tv_nsec;
-}
+static struct store_client *own;
+static struct xs_handle *lib;
 
 static void must(bool ok, const char *what)
 {
@@ -26,58 +25,130 @@ static void must(bool ok, const char *what)
     exit(1);
 }
 
-static void write_one(xs_transaction_t t, int i)
+/* ---- As our tools do it ---- */
+
+static unsigned node(char path[64], int i)
+{
+    return (unsigned)snprintf(path, 64, "/bench/node%d", i % 50) + 1;
+}
+
+static char *ask(uint32_t type, xs_transaction_t t, const char *text)
+{
+    char *answer = store_client_call(own, type, t, &(struct store_piece){text, (unsigned)strlen(text) + 1}, 1, NULL);
+
+    must(answer != NULL, "a call");
+    return answer;
+}
+
+static void write_own(xs_transaction_t t, int i)
+{
+    char path[64], value[32];
+    struct store_piece pieces[2] = {{path, node(path, i)}, {value, 0}};
+
+    pieces[1].len = (unsigned)snprintf(value, sizeof(value), "value %d", i);
+    if (t)
+        must(!store_client_queue(own, XS_WRITE, t, pieces, 2), "a write");
+    else
+        free(store_client_call(own, XS_WRITE, t, pieces, 2, NULL));
+}
+
+static void one_write(int i)
+{
+    write_own(0, i);
+}
+
+static void one_read(int i)
+{
+    char path[64];
+
+    node(path, i);
+    free(ask(XS_READ, 0, path));
+}
+
+static void one_transaction(int i)
+{
+    char *id = ask(XS_TRANSACTION_START, 0, "");
+    xs_transaction_t t = (xs_transaction_t)strtoul(id, NULL, 10);
+
+    free(id);
+    for (int j = 0; j < 10; j++)
+        write_own(t, i * 10 + j);
+    must(!store_client_settle(own), "the writes");
+    free(ask(XS_TRANSACTION_END, t, "T"));
+}
+
+/* ---- With libxenstore ---- */
+
+static void write_lib(xs_transaction_t t, int i)
 {
     char path[64], value[32];
 
-    snprintf(path, sizeof(path), "/bench/node%d", i % 50);
+    node(path, i);
     snprintf(value, sizeof(value), "value %d", i);
-    must(xs_write(xs, t, path, value, (unsigned)strlen(value)), "xs_write");
+    must(xs_write(lib, t, path, value, (unsigned)strlen(value)), "xs_write");
 }
 
-static void read_one(int i)
+static void lib_write(int i)
+{
+    write_lib(XBT_NULL, i);
+}
+
+static void lib_read(int i)
 {
     char path[64];
     unsigned length;
     void *value;
 
-    snprintf(path, sizeof(path), "/bench/node%d", i % 50);
-    value = xs_read(xs, XBT_NULL, path, &length);
+    node(path, i);
+    value = xs_read(lib, XBT_NULL, path, &length);
     must(value != NULL, "xs_read");
     free(value);
 }
 
-static void transaction(int i)
+static void lib_transaction(int i)
 {
-    xs_transaction_t t = xs_transaction_start(xs);
+    xs_transaction_t t = xs_transaction_start(lib);
 
     must(t != XBT_NULL, "xs_transaction_start");
     for (int j = 0; j < 10; j++)
-        write_one(t, i * 10 + j);
-    must(xs_transaction_end(xs, t, false), "xs_transaction_end");
+        write_lib(t, i * 10 + j);
+    must(xs_transaction_end(lib, t, false), "xs_transaction_end");
+}
+
+/* ---- Measuring ---- */
+
+static double now_ns(void)
+{
+    struct timespec t;
+
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec * 1e9 + (double)t.tv_nsec;
+}
+
+static void measure(const char *name, void (*fn)(int i), int rounds)
+{
+    double begin = now_ns();
+
+    for (int i = 0; i < rounds; i++)
+        fn(i);
+    printf("%s %.0f\n", name, (now_ns() - begin) / rounds);
 }
 
 int main(void)
 {
-    double begin;
-
-    xs = xs_open(0);
-    must(xs != NULL, "xs_open");
+    own = store_client_open();
+    lib = xs_open(0);
+    must(own && lib, "xenstored");
     for (int i = 0; i < 50; i++)
-        write_one(XBT_NULL, i);
-    begin = now_ns();
-    for (int i = 0; i < ROUNDS; i++)
-        write_one(XBT_NULL, i);
-    printf("write %.0f\n", (now_ns() - begin) / ROUNDS);
-    begin = now_ns();
-    for (int i = 0; i < ROUNDS; i++)
-        read_one(i);
-    printf("read %.0f\n", (now_ns() - begin) / ROUNDS);
-    begin = now_ns();
-    for (int i = 0; i < ROUNDS / 10; i++)
-        transaction(i);
-    printf("transaction %.0f\n", (now_ns() - begin) / (ROUNDS / 10));
-    must(xs_rm(xs, XBT_NULL, "/bench"), "xs_rm");
-    xs_close(xs);
+        one_write(i);
+    measure("write", one_write, ROUNDS);
+    measure("read", one_read, ROUNDS);
+    measure("transaction", one_transaction, ROUNDS / 10);
+    measure("lib_write", lib_write, ROUNDS);
+    measure("lib_read", lib_read, ROUNDS);
+    measure("lib_transaction", lib_transaction, ROUNDS / 10);
+    must(xs_rm(lib, XBT_NULL, "/bench"), "xs_rm");
+    xs_close(lib);
+    store_client_close(own);
     return 0;
 }

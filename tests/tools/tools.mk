@@ -22,6 +22,7 @@ $(eval $(call tools_test,test_build,tests/tools/fake_hv.c toolstack/lib/report.c
 $(eval $(call tools_test,test_kernel_cache,toolstack/lib/report.c $(LIB_BUILD_FILES_C),$(LIB_BUILD_LIBS)))
 $(eval $(call tools_test,test_hv,toolstack/lib/report.c $(LIB_HV_C),))
 $(eval $(call tools_test,test_config,toolstack/lib/report.c $(LIB_CONFIG_C),-ljansson))
+$(eval $(call tools_test,test_store,$(LIB_STORE_C),-lxenstore))
 $(eval $(call tools_test,test_sxp,toolstack/lib/report.c toolstack/lib/config/sxp.c,))
 $(eval $(call tools_test,test_console,$(addprefix toolstack/xenconsoled/,ring.c backlog.c log.c pty.c console.c)))
 

@@ -1,10 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * xenstore through libxenstore. What it owns: a few idle connections (`idle`, guarded by `lock`).
+ * xenstore: calls through our own client, waiting for changes through libxenstore. What it owns: one idle connection (`idle`,
+ * guarded by `lock`).
+ *
+ * Every call is one that may be made twice (writes of values, removals, introductions), so that one that may or may not have been
+ * answered is simply made again. What a transaction writes goes out in one piece with whatever asks for an answer next.
  *
  * libxenstore turns to the kernel's ring when the socket refuses it, and would wait there for ever: so the socket is tried first
- * with a connection of our own. Every call is one that may be made twice (writes of values, removals, introductions), so that one
- * that may or may not have been answered is simply made again.
+ * with a connection of our own.
  */
 #include "xend/store.h"
 #include <errno.h>
@@ -18,6 +21,7 @@
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <unistd.h>
+#include "lib/store/client.h"
 #include "xend/clock.h"
 #include "xend/log.h"
 
@@ -26,12 +30,13 @@
 #define TRANSACTION_TRIES 100
 
 struct store {
-    struct xs_handle *xs;      /* NULL: to be connected */
+    struct store_client *c;    /* NULL: to be connected */
     struct xs_handle *watcher; /* has a reading thread: only while something is waited for */
     bool gave_up;              /* xenstored did not come back in time: further calls try but once */
 };
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
-static struct xs_handle *idle; /* one connection is kept for the next who asks: more would pile up after a busy time */
+static struct store_client
+    *idle; /* one connection is kept for the next who asks: more would pile up after a busy time */
 
 /* ---- Connections ------------------------------------------------------------------------------------------- */
 
@@ -73,7 +78,7 @@ struct store *store_get(void)
     if (!s)
         return NULL;
     pthread_mutex_lock(&lock);
-    s->xs = idle;
+    s->c = idle;
     idle = NULL;
     pthread_mutex_unlock(&lock);
     return s;
@@ -87,20 +92,18 @@ void store_put(struct store *s)
         xs_close(s->watcher);
     pthread_mutex_lock(&lock);
     if (!idle) {
-        idle = s->xs;
-        s->xs = NULL;
+        idle = s->c;
+        s->c = NULL;
     }
     pthread_mutex_unlock(&lock);
-    if (s->xs)
-        xs_close(s->xs);
+    store_client_close(s->c);
     free(s);
 }
 
 static void disconnect(struct store *s)
 {
-    if (s->xs)
-        xs_close(s->xs);
-    s->xs = NULL;
+    store_client_close(s->c);
+    s->c = NULL;
 }
 
 static uint64_t patience(const struct store *s)
@@ -124,9 +127,9 @@ static bool try_again(struct store *s, uint64_t until_ms)
 
 static bool connected(struct store *s, uint64_t until_ms)
 {
-    while (!s->xs) {
-        s->xs = store_connect();
-        if (s->xs)
+    while (!s->c) {
+        s->c = store_client_open();
+        if (s->c)
             break;
         if (clock_ms() >= until_ms) {
             s->gave_up = true;
@@ -138,25 +141,58 @@ static bool connected(struct store *s, uint64_t until_ms)
     return true;
 }
 
-/* Makes a call until it has an answer of xenstored. Inside a transaction a broken connection ends the transaction: no retry. */
-#define CALL(s, t, result, expression)                                                                                 \
-    do {                                                                                                               \
-        uint64_t retry_until = patience(s);                                                                            \
-        do {                                                                                                           \
-            if (((t) != STORE_OUTSIDE && !(s)->xs) || !connected(s, retry_until))                                      \
-                break;                                                                                                 \
-            result = expression;                                                                                       \
-        } while (!(result) && (t) == STORE_OUTSIDE && try_again(s, retry_until));                                      \
-    } while (0)
+/* ---- Requests ---------------------------------------------------------------------------------------------- */
+
+#define TEXT(text)                                                                                                     \
+    (struct store_piece)                                                                                               \
+    {                                                                                                                  \
+        (text), (unsigned)strlen(text)                                                                                 \
+    }
+#define STRING(text)                                                                                                   \
+    (struct store_piece)                                                                                               \
+    {                                                                                                                  \
+        (text), (unsigned)strlen(text) + 1                                                                             \
+    }
+
+/* Makes a request until xenstored answers it: the answer, to be freed. Inside a transaction a broken connection ends the
+ * transaction: there is no second try. */
+static char *ask(struct store *s, uint32_t type, xs_transaction_t t, const struct store_piece *pieces, unsigned count,
+                 unsigned *len)
+{
+    uint64_t until = patience(s);
+    char *answer;
+
+    if (t != STORE_OUTSIDE) {
+        errno = ENOTCONN;
+        return s->c ? store_client_call(s->c, type, t, pieces, count, len) : NULL;
+    }
+    do {
+        if (!connected(s, until))
+            return NULL;
+        answer = store_client_call(s->c, type, t, pieces, count, len);
+    } while (!answer && try_again(s, until));
+    return answer;
+}
+
+/* A request whose answer says no more than that it is done. In a transaction it is only queued, and the transaction's end tells. */
+static int tell(struct store *s, uint32_t type, xs_transaction_t t, const struct store_piece *pieces, unsigned count)
+{
+    char *answer;
+
+    if (t != STORE_OUTSIDE) {
+        errno = ENOTCONN;
+        return s->c ? store_client_queue(s->c, type, t, pieces, count) : -1;
+    }
+    answer = ask(s, type, t, pieces, count, NULL);
+    free(answer);
+    return answer ? 0 : -1;
+}
 
 /* ---- Nodes ------------------------------------------------------------------------------------------------- */
 
 char *store_read(struct store *s, xs_transaction_t t, const char *path)
 {
-    char *value = NULL;
-
-    CALL(s, t, value, xs_read(s->xs, t, path, NULL));
-    return value;
+    return ask(s, XS_READ, t, &STRING(path), 1, NULL);
 }
 
 long store_read_number(struct store *s, const char *path, long otherwise)
@@ -172,10 +208,7 @@ long store_read_number(struct store *s, const char *path, long otherwise)
 
 int store_write(struct store *s, xs_transaction_t t, const char *path, const char *value)
 {
-    bool ok = false;
-
-    CALL(s, t, ok, xs_write(s->xs, t, path, value, (unsigned)strlen(value)));
-    return ok ? 0 : -1;
+    return tell(s, XS_WRITE, t, (struct store_piece[]){STRING(path), TEXT(value)}, 2);
 }
 
 int store_print(struct store *s, xs_transaction_t t, const char *dir, const char *name, const char *fmt, ...)
@@ -196,60 +229,109 @@ int store_print(struct store *s, xs_transaction_t t, const char *dir, const char
 
 int store_mkdir(struct store *s, xs_transaction_t t, const char *path)
 {
-    bool ok = false;
-
-    CALL(s, t, ok, xs_mkdir(s->xs, t, path));
-    return ok ? 0 : -1;
+    return tell(s, XS_MKDIR, t, &STRING(path), 1);
 }
 
 int store_remove(struct store *s, xs_transaction_t t, const char *path)
 {
-    bool ok = false;
+    char *answer = ask(s, XS_RM, t, &STRING(path), 1, NULL);
 
-    CALL(s, t, ok, xs_rm(s->xs, t, path));
-    return ok || errno == ENOENT ? 0 : -1;
+    free(answer);
+    return answer || errno == ENOENT ? 0 : -1;
 }
 
 int store_set_access(struct store *s, xs_transaction_t t, const char *path, uint32_t owner, uint32_t reader)
 {
-    struct xs_permissions access[2] = {{.id = owner, .perms = XS_PERM_NONE}, {.id = reader, .perms = XS_PERM_READ}};
-    bool ok = false;
+    char own[16], read[16];
 
-    CALL(s, t, ok, xs_set_permissions(s->xs, t, path, access, owner == reader ? 1 : 2));
-    return ok ? 0 : -1;
+    snprintf(own, sizeof(own), "n%u", owner);
+    snprintf(read, sizeof(read), "r%u", reader);
+    return tell(s, XS_SET_PERMS, t, (struct store_piece[]){STRING(path), STRING(own), STRING(read)},
+                owner == reader ? 2 : 3);
+}
+
+/* The names in an answer of `len` bytes, each with its NUL: an array with them behind, freed as one. */
+static char **split(const char *names, unsigned len, unsigned *count)
+{
+    char **list, *text;
+
+    for (unsigned i = 0; i < len; i++)
+        *count += !names[i];
+    list = malloc((*count + 1) * sizeof(*list) + len);
+    if (!list)
+        return NULL;
+    text = memcpy((char *)(list + *count + 1), names, len);
+    for (unsigned i = 0; i < *count; text += strlen(text) + 1)
+        list[i++] = text;
+    return list;
+}
+
+/* More names than an answer holds. */
+static char **list_long(const char *path, unsigned *count)
+{
+    struct xs_handle *xs = store_connect();
+    char **names = xs ? xs_directory(xs, STORE_OUTSIDE, path, count) : NULL;
+
+    if (xs)
+        xs_close(xs);
+    return names;
 }
 
 char **store_list(struct store *s, const char *path, unsigned *count)
 {
-    char **names = NULL;
+    unsigned len;
+    char *answer = ask(s, XS_DIRECTORY, STORE_OUTSIDE, &STRING(path), 1, &len), **names;
 
     *count = 0;
-    CALL(s, STORE_OUTSIDE, names, xs_directory(s->xs, STORE_OUTSIDE, path, count));
+    if (!answer)
+        return errno == E2BIG ? list_long(path, count) : NULL;
+    names = split(answer, len, count);
+    free(answer);
     return names;
 }
 
 /* ---- Transactions ------------------------------------------------------------------------------------------ */
 
+static int start(struct store *s, xs_transaction_t *t)
+{
+    char *answer = ask(s, XS_TRANSACTION_START, STORE_OUTSIDE, &STRING(""), 1, NULL);
+
+    if (!answer)
+        return -1;
+    *t = (xs_transaction_t)strtoul(answer, NULL, 10);
+    free(answer);
+    return 0;
+}
+
+/* What was queued must have gone well before a transaction may be committed. */
+static int finish(struct store *s, xs_transaction_t t, bool commit)
+{
+    char *answer;
+
+    if (!s->c || (store_client_settle(s->c) && commit))
+        return -1;
+    answer = store_client_call(s->c, XS_TRANSACTION_END, t, &STRING(commit ? "T" : "F"), 1, NULL);
+    free(answer);
+    return answer ? 0 : -1;
+}
+
 /* 0 committed, 1 to be made again, -1 */
 static int transact_once(struct store *s, store_body_fn *body, void *arg, uint64_t until)
 {
-    xs_transaction_t t = STORE_OUTSIDE;
+    xs_transaction_t t;
     int failed, error;
 
-    CALL(s, STORE_OUTSIDE, t, xs_transaction_start(s->xs));
-    if (t == STORE_OUTSIDE)
+    if (start(s, &t))
         return -1;
-    failed = body(s, t, arg);
-    error = errno;
-    if (!failed && xs_transaction_end(s->xs, t, false))
+    failed = body(s, t, arg) || (s->c && store_client_settle(s->c));
+    if (!failed && !finish(s, t, true))
         return 0;
-    if (!failed)
-        error = errno;
-    else if (s->xs)
-        xs_transaction_end(s->xs, t, true);
-    errno = error;
+    error = errno;
     if (!failed && error == EAGAIN)
         return 1;
+    if (failed)
+        (void)finish(s, t, false);
+    errno = error;
     return try_again(s, until) ? 1 : -1;
 }
 
@@ -267,23 +349,41 @@ int store_transact(struct store *s, store_body_fn *body, void *arg)
 
 /* ---- Domains ----------------------------------------------------------------------------------------------- */
 
+static bool is_introduced(struct store *s, const char *domid)
+{
+    char *answer = ask(s, XS_IS_DOMAIN_INTRODUCED, STORE_OUTSIDE, &STRING(domid), 1, NULL);
+    bool yes = answer && *answer == 'T';
+
+    free(answer);
+    return yes;
+}
+
 int store_introduce(struct store *s, uint32_t domid, uint64_t mfn, uint32_t port)
 {
-    bool ok = false;
+    char id[16], frame[24], channel[16];
+    int error;
 
-    /* A second time after a broken connection: xenstored may have done it, and then it is done. */
-    CALL(s, STORE_OUTSIDE, ok,
-         xs_introduce_domain(s->xs, domid, mfn, port) ||
-             (!store_error_is_connection(errno) && xs_is_domain_introduced(s->xs, domid)));
-    return ok ? 0 : -1;
+    snprintf(id, sizeof(id), "%u", domid);
+    snprintf(frame, sizeof(frame), "%lu", mfn);
+    snprintf(channel, sizeof(channel), "%u", port);
+    if (!tell(s, XS_INTRODUCE, STORE_OUTSIDE, (struct store_piece[]){STRING(id), STRING(frame), STRING(channel)}, 3))
+        return 0;
+    error = errno;
+    /* The second time, after a broken connection: xenstored may have done it, and then it is done. */
+    if (!store_error_is_connection(error) && is_introduced(s, id))
+        return 0;
+    errno = error;
+    return -1;
 }
 
 int store_release(struct store *s, uint32_t domid)
 {
-    bool ok = false;
+    char id[16];
 
-    CALL(s, STORE_OUTSIDE, ok, xs_release_domain(s->xs, domid));
-    return ok || errno == ENOENT || errno == EINVAL ? 0 : -1;
+    snprintf(id, sizeof(id), "%u", domid);
+    if (!tell(s, XS_RELEASE, STORE_OUTSIDE, &STRING(id), 1))
+        return 0;
+    return errno == ENOENT || errno == EINVAL ? 0 : -1;
 }
 
 /* ---- Waiting ----------------------------------------------------------------------------------------------- */

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-XEND_C    := $(wildcard toolstack/xend/*.c) $(LIB_C) $(LIB_CONFIG_C)
+XEND_C    := $(wildcard toolstack/xend/*.c) $(LIB_C) $(LIB_CONFIG_C) $(LIB_STORE_C)
 XEND_LIBS := -luv -ljansson -lxenstore -lm
 $(eval $(call tool,usr/sbin/xend,$(XEND_C) $(LIB_HV_C) $(LIB_BUILD_C),$(XEND_LIBS) $(LIB_HV_LIBS) $(LIB_BUILD_LIBS)))
 
