@@ -17,7 +17,7 @@
 #include "x86/pv/pv.h"
 #include "x86/trap/guest_word.h"
 
-#define STRING_CHUNK 128          /* string I/O iterations of one trap */
+#define STRING_CHUNK 32           /* string I/O iterations of one trap: some 330 instructions each */
 #define CR0_GUEST    0x80050033UL /* PG AM WP NE ET MP PE */
 #define CR4_TSD      (1UL << 2)
 #define CR4_DE       (1UL << 3)
