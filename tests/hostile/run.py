@@ -15,7 +15,7 @@ BUILD = ROOT / "build"
 LOG = BUILD / "test-logs/hostile.log"
 PATIENCE = float(os.environ.get("PATIENCE", "1"))
 START_AND_ATTACKS_S = 150  # on an idle machine; more is a hang
-SHOWN = re.compile(r"^(passed|FAILED|hostile:|fuzz:|  )|PANIC|panic")
+SHOWN = re.compile(r"^(passed|FAILED|hostile:|fuzz:|longest|  )|PANIC|panic")
 END = re.compile(r"^hostile: (\d+) passed, (\d+) failed")
 
 
@@ -27,6 +27,8 @@ def arguments():
     parser.add_argument("--repeat", type=int, default=1)
     parser.add_argument("--cpus", type=int, default=2)
     parser.add_argument("--hypervisor", default=str(BUILD / "hospes"))
+    parser.add_argument("--icount", action="store_true", help="an instruction takes a nanosecond")
+    parser.add_argument("--key", default="", help="of the hypervisor's console, pressed at the end")
     parser.add_argument("--options", default="", help="further hypervisor options")
     parser.add_argument("--verbose", action="store_true", help="the whole console")
     return parser.parse_args()
@@ -34,8 +36,10 @@ def arguments():
 
 def command(a):
     kernel = f"{BUILD}/hostile/dom0 seconds={a.seconds} seed={a.seed} repeat={a.repeat} patience={max(1, int(PATIENCE))}" + (f" only={a.only}" if a.only else "")
+    kernel += f" key={a.key}" if a.key else ""
+    clock = ["-icount", "shift=0,sleep=off"] if a.icount else []
     options = f"console=com1 com1=115200,8n1 loglvl=info dom0_mem=48M {a.options}"
-    return ["qemu-system-x86_64", "-accel", "tcg,thread=multi", "-cpu", "max,-smap,+svm,+npt", "-smp", str(a.cpus), "-m", "160M",
+    return ["qemu-system-x86_64", "-accel", f"tcg,thread={'single' if a.icount else 'multi'}", *clock, "-cpu", "max,-smap,+svm,+npt", "-smp", str(a.cpus), "-m", "160M",
             "-display", "none", "-vga", "none", "-nic", "none", "-monitor", "none", "-serial", "stdio", "-no-reboot",
             "-kernel", a.hypervisor, "-append", options, "-initrd", kernel]
 

@@ -5,7 +5,7 @@
  *
  * Command line: only=TEXT (attacks whose names contain it), seconds=N of fuzzing, seed=N, repeat=N (of every
  * attack, with a seed that counts up),
- * patience=N times the time for each.
+ * patience=N times the time for each; key=X is pressed at the end.
  */
 #include "dom0/dom0.h"
 
@@ -15,6 +15,7 @@
 struct arguments {
     char only[64];
     uint64_t seconds, seed, repeat, patience;
+    char key; /* 0: none */
 };
 
 void dom0_main(const struct start_info *info);
@@ -68,10 +69,11 @@ static struct arguments parse(const char *line)
                           .seed = number_of(line, "seed=", 1),
                           .repeat = number_of(line, "repeat=", 1),
                           .patience = number_of(line, "patience=", 1)};
-    const char *only = value_of(line, "only=");
+    const char *only = value_of(line, "only="), *key = value_of(line, "key=");
 
     for (unsigned i = 0; only && only[i] && only[i] != ' ' && i + 1 < sizeof(a.only); i++)
         a.only[i] = only[i];
+    a.key = key ? *key : 0;
     return a;
 }
 
@@ -192,6 +194,8 @@ void dom0_main(const struct start_info *info)
                 run_attack(i, a.seed + n) ? passed++ : failed++;
     if (a.seconds)
         fuzz_for(a.seconds, a.seed) ? failed++ : passed++;
+    if (a.key)
+        press_key(a.key);
     print("hostile: %u passed, %u failed\n", passed, failed);
     reset_machine();
 }
