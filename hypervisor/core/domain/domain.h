@@ -47,8 +47,9 @@ struct domain {
     struct spinlock memory_lock;
     uint32_t page_list;         /* [M] mfn of the first frame (links in the frame table), 0 none */
     uint32_t page_list_changes; /* [M] how often it has changed: for who walks it in pieces */
-    uint64_t pages_count; /* [M] frames of RAM on the list; frames_owned() counts those given up but still held, too */
-    uint64_t pages_max;   /* [M] */
+    uint64_t pages_count;  /* [M] frames of RAM on the list; frames_owned() counts those given up but still held, too */
+    uint64_t pages_coming; /* [M] being allocated, without the lock */
+    uint64_t pages_max;    /* [M] */
     uint64_t pages_claimed;        /* allocator's lock: promised, not yet given; core/mem/reservation.h */
     uint64_t pages_shared;         /* [a] FR_SHARED frames owned */
     struct memory_map *memory_map; /* [M] heap; NULL: none set; core/mem/reservation.h */

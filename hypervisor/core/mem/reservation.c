@@ -55,7 +55,7 @@ static void take_over(struct domain *d, mfn_t mfn, uint64_t count)
 static bool may_grow(struct domain *d, uint64_t count)
 {
     uint64_t owned = frames_owned(d->id), shared = __atomic_load_n(&d->pages_shared, __ATOMIC_RELAXED);
-    uint64_t held = MAX(d->pages_count, owned > shared ? owned - shared : 0);
+    uint64_t held = MAX(d->pages_count, owned > shared ? owned - shared : 0) + d->pages_coming;
 
     return !__atomic_load_n(&d->dying, __ATOMIC_SEQ_CST) && held <= d->pages_max && count <= d->pages_max - held;
 }
@@ -88,7 +88,7 @@ mfn_t reservation_add(struct domain *d, unsigned order, unsigned address_bits, b
     spin_lock(&d->memory_lock);
     ok = may_grow(d, count);
     if (ok)
-        d->pages_count += count; /* spoken for while we are away from the lock */
+        d->pages_coming += count;
     spin_unlock(&d->memory_lock);
     if (!ok)
         return INVALID_MFN;
@@ -98,10 +98,11 @@ mfn_t reservation_add(struct domain *d, unsigned order, unsigned address_bits, b
 
     spin_lock(&d->memory_lock);
     ok = !mfn_eq(m, INVALID_MFN) && !__atomic_load_n(&d->dying, __ATOMIC_SEQ_CST);
-    if (ok)
+    d->pages_coming -= count;
+    if (ok) {
         take_over(d, m, count);
-    else
-        d->pages_count -= count;
+        d->pages_count += count;
+    }
     spin_unlock(&d->memory_lock);
     if (ok)
         return m;
