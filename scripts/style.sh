@@ -1,6 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
-# The style that a machine can check: clang-format for C, shellcheck for shell, a licence line in every source file.
+# The style that a machine can check: clang-format for C, shellcheck for shell, a licence line in every source file,
+# seeded bugs that still fit.
 set -u
 cd "$(dirname "$0")/.." || exit 1
 status=0
@@ -17,4 +18,5 @@ for f in $(git ls-files '*.c' '*.h' '*.S' '*.sh' '*.py' '*.mk' Makefile); do
         status=1
     }
 done
+/usr/bin/python3 tests/seeded/seeded.py --check >/dev/null || status=1
 exit $status

@@ -80,3 +80,12 @@ coverage:
 	$(Q)$(COVERAGE_MAKE) $(B)/coverage/host-$(firstword $(subst -, ,$(notdir $(HOST_CC))))/model-fast
 	$(Q)SEED=1 RUNS=100 STEPS=4000 AUDIT=8 $(B)/coverage/host-$(firstword $(subst -, ,$(notdir $(HOST_CC))))/model-fast | tail -n 1
 	$(Q)/usr/bin/python3 scripts/coverage.py $(B)/coverage
+
+# Seeded bugs (tests/seeded/bugs): EVERY=n takes every n-th.
+.PHONY: seeded test-isolation
+seeded: all $(UNIT_BIN) $(MODEL_BIN) $(B)/hostile/dom0
+	$(Q)/usr/bin/python3 tests/seeded/seeded.py --every $(or $(EVERY),1)
+test-isolation: all $(UNIT_BIN) $(MODEL_BIN) $(B)/hostile/dom0
+	$(Q)$(MAKE) --no-print-directory B=$(B)/latency LATENCY=1 all
+	$(Q)$(MAKE) --no-print-directory fuzz-build
+	$(Q)scripts/test_isolation.sh
