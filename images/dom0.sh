@@ -40,10 +40,6 @@ mkdir -p "$root/etc/systemd/network" "$root/etc/systemd/system/serial-getty@.ser
 printf '[Match]\nName=en* eth*\n\n[Network]\nDHCP=yes\n' >"$root/etc/systemd/network/80-dhcp.network"
 printf '[Service]\nExecStart=\nExecStart=-/sbin/agetty --autologin root --noclear --keep-baud 115200,57600,38400,9600 %%I $TERM\n' \
     >"$root/etc/systemd/system/serial-getty@.service.d/autologin.conf"
-chroot "$root" systemctl enable systemd-networkd
-# Nothing waits for the network; nothing refreshes package lists or trims disks behind a test's back.
-chroot "$root" systemctl disable systemd-networkd-wait-online.service
-chroot "$root" systemctl mask apt-daily.timer apt-daily-upgrade.timer e2scrub_all.timer fstrim.timer dpkg-db-backup.timer e2scrub_reap.service
 chroot "$root" passwd -d root
 : >"$root/etc/machine-id"
 : >"$root/etc/motd"
@@ -51,14 +47,16 @@ chroot "$root" passwd -d root
 # The builder's apt settings (a proxy, perhaps) stay with the builder.
 rm -f "$root/etc/apt/apt.conf.d/99mmdebstrap"
 SETUP
-chmod 755 "$work" "$work/setup"
+short_start "$work" virtio_pci virtio_blk ata_piix ahci nvme sd_mod ext4
+chmod 755 "$work" "$work/setup" "$work/early" "$work/late" "$work/modules"
 
 mkdir -p "$dir"
 apt-config dump Acquire | grep -E '^Acquire::(https?|ftp|Check-)' >"$work/aptopt" || true
 mmdebstrap --variant=minbase --include="$packages" --aptopt="$work/aptopt" \
     --dpkgopt='path-exclude=/usr/share/man/*' --dpkgopt='path-exclude=/usr/share/locale/*' \
     --dpkgopt='path-exclude=/usr/share/doc/*' --dpkgopt='path-include=/usr/share/doc/*/copyright' \
-    --customize-hook="sh $work/setup \"\$1\"" \
+    --essential-hook="sh $work/early \"\$1\"" \
+    --customize-hook="sh $work/setup \"\$1\"" --customize-hook="sh $work/late \"\$1\"" \
     --format=tar bookworm "$work/root.tar" "$work/sources.list"
 
 mkdir "$work/root"

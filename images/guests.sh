@@ -40,20 +40,19 @@ menuentry demo {
     initrd /initrd.img
 }
 GRUB
-chroot "$root" systemctl enable systemd-networkd
-chroot "$root" systemctl disable systemd-networkd-wait-online.service
-chroot "$root" systemctl mask apt-daily.timer apt-daily-upgrade.timer e2scrub_all.timer fstrim.timer dpkg-db-backup.timer e2scrub_reap.service
 chroot "$root" passwd -d root
 : >"$root/etc/machine-id"
 : >"$root/etc/motd"
 rm -f "$root/etc/apt/apt.conf.d/99mmdebstrap"
 SETUP
-chmod 755 "$work" "$work/setup"
+short_start "$work" xen-blkfront ext4
+chmod 755 "$work" "$work/setup" "$work/early" "$work/late" "$work/modules"
 apt-config dump Acquire | grep -E '^Acquire::(https?|ftp|Check-)' >"$work/aptopt" || true
 mmdebstrap --variant=minbase --include="$packages" --aptopt="$work/aptopt" \
     --dpkgopt='path-exclude=/usr/share/man/*' --dpkgopt='path-exclude=/usr/share/locale/*' \
     --dpkgopt='path-exclude=/usr/share/doc/*' --dpkgopt='path-include=/usr/share/doc/*/copyright' \
-    --customize-hook="sh $work/setup \"\$1\"" \
+    --essential-hook="sh $work/early \"\$1\"" \
+    --customize-hook="sh $work/setup \"\$1\"" --customize-hook="sh $work/late \"\$1\"" \
     --format=tar bookworm "$work/root.tar" "$work/sources.list"
 
 mkdir "$work/root" "$work/guests" "$work/guests/demo" "$work/guests/tiny"
