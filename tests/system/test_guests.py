@@ -12,15 +12,16 @@ pytestmark = pytest.mark.ours
 ADDRESS = "until ip -4 -o addr | grep -q 'inet 10\\.11\\.'; do sleep 0.3; done"
 
 
-def test_demo(host):
+def test_demo(host, full):
     """The first guest: login, network, disk, reboot and poweroff from inside."""
+    mib = 500 if full else 100
     host.send("xm create -c demo\r")
     host.expect(r'Using config file "/etc/xen/demo"\.\r*\n')
     host.expect(r"Started domain demo \(id=\d+\)\r*\n", 60)
     host.login()
     host.ok(ADDRESS, 60)
     host.ok("ping -c 3 -W 5 10.11.0.1")
-    host.ok("dd if=/dev/urandom of=/root/big bs=1M count=500 conv=fsync status=none", 240)
+    host.ok(f"dd if=/dev/urandom of=/root/big bs=1M count={mib} conv=fsync status=none", 240)
     host.ok("md5sum /root/big >/root/sum && echo 3 >/proc/sys/vm/drop_caches && md5sum -c /root/sum && rm /root/big", 300)
     said = host.ok("dmesg")
     assert not guests.machine.complaints(said)

@@ -33,7 +33,7 @@ def rounds_of(host, name):
 
 
 def test_killed_daemons(host, full):
-    times = 20 if full else 3
+    times = 20 if full else 2
     host.ok("mkdir -p /srv/www && head -c 3000000 /dev/urandom >/srv/www/blob && busybox httpd -p 10.11.0.1:8080 -h /srv/www")
     for name in ("one", "two"):
         start_worker(host, name)

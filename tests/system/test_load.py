@@ -36,7 +36,7 @@ def test_stress(dom0, full):
     stress(dom0, 6, 13)  # fills caches and pools, so that the figure after it is a fair one
     before = free_memory(dom0)
     for _ in range(3 if full else 1):
-        stress(dom0, 100 if full else 45, 3 if full else 5)
+        stress(dom0, 100 if full else 24, 3 if full else 7)
     after = free_memory(dom0)
     audit(dom0)
     dom0.check_quiet()
