@@ -164,7 +164,7 @@ void hw_load_l4(mfn_t l4)
 void hw_l4_fill_reserved(uint64_t *l4)
 {
     for (unsigned i = 256; i <= 271; i++)
-        l4[i] = 0; /* nothing of the hypervisor is mapped here */
+        l4[i] = HOST_OWN_ENTRY; /* not present: nothing of the hypervisor is mapped here */
 }
 
 void hw_flush_tlb_local(bool all, uint64_t va)

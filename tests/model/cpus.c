@@ -97,8 +97,11 @@ static void context_main(void)
     for (;;) {
         unsigned cpu = running;
 
-        port_step_begin();
-        world_step(cpu);
+        /* Much may happen elsewhere while a CPU is in the middle of something. */
+        for (unsigned n = chance(4) ? 1 + rnd(5) : 1; n; n--) {
+            port_step_begin();
+            world_step(cpu);
+        }
         contexts[cpu].busy = false;
         switch_to(another());
     }

@@ -98,6 +98,7 @@ mfn_t pick_own(struct domain *d);
 mfn_t pick_table(struct domain *d, unsigned level); /* a valid one, level 0: of any level; INVALID_MFN */
 mfn_t pick_unused(struct domain *d);                /* with no reference but its allocation; or any of its own */
 mfn_t pick_frame(struct domain *d);                 /* mostly its own, sometimes anything */
+mfn_t picked_by(unsigned cpu);                      /* the last frame that was chosen there */
 uint16_t pick_domid(struct domain *self);
 uint64_t pick_va(void);
 pte_t pick_pte(struct domain *d, unsigned level);

@@ -8,6 +8,7 @@
 #include "core/mem/alloc.h"
 #include "core/mem/audit.h"
 #include "core/mem/mmu.h"
+#include "core/mem/refs.h"
 #include "core/mem/reservation.h"
 #include "core/sched/sched.h"
 #include "core/trace/conring.h"
@@ -255,12 +256,28 @@ static void live_audit(void)
         violation("the audit beside the guests says:\n%s", host_console);
 }
 
-/* What comes from outside: devices, other CPUs' idle loops. */
+/* The frame that another CPU is about to use changes hands, as far as nobody has it yet: its domain gives it up, and another
+ * gets one. */
+static void hand_over(void)
+{
+    mfn_t m = picked_by((this_cpu()->id + 1) % MODEL_CPUS);
+    struct domain *from = mfn_valid(m) ? domain_get(frame_owner(frame_of(m))) : NULL;
+    struct domain *to = from ? domain_get(pick_domain()->id) : NULL;
+
+    if (to && !reservation_drop(from, m))
+        (void)reservation_add(to, 0, 0, false);
+    if (to)
+        domain_put(to);
+    if (from)
+        domain_put(from);
+}
+
+/* What comes from outside: devices, the tools, other CPUs' idle loops. */
 static void environment(void)
 {
     struct domain *d;
 
-    switch (rnd(8)) {
+    switch (rnd(10)) {
     case 0:
         d = domain_get((uint16_t)rnd(MODEL_DOMAINS));
         if (!d)
@@ -280,6 +297,10 @@ static void environment(void)
         break;
     case 4:
         live_audit();
+        break;
+    case 5:
+    case 6:
+        hand_over();
         break;
     default:
         wake_somebody();

@@ -24,7 +24,7 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 BUILD = ROOT / "build"
 OUT = BUILD / "seeded"
 UNITS = "build/host-gcc"
-COPIED = ["Makefile", "bench", "hypervisor", "images", "scripts", "tests", "toolstack"]
+COPIED = ["Makefile", "bench", "docs", "hypervisor", "images", "scripts", "tests", "toolstack"]
 BUILT = ["abi", "gen", "hv", "host-gcc", "hostile", "tests/hostile", "hospes", "hospes.gz", "hospes.debug"]
 WANTED = 0.95
 # The unit tests that are nearest to a part of the hypervisor; the others come after the model.
@@ -138,6 +138,7 @@ def put_back(source, target):
 
 
 def put_back_all(tree):
+    tree.mkdir(parents=True, exist_ok=True)
     for name in COPIED:
         put_back(ROOT / name, tree / name)
     for name in BUILT:
@@ -180,7 +181,7 @@ def by_unit(tree, log, names):
     for name in names:
         program = f"{UNITS}/{name}"
         make(tree, log, program)
-        ok, said = run(tree, log, 300, program, **SANITIZERS)
+        ok, said = run(tree, log, 100, program, **SANITIZERS)
         if not ok:
             return f"{name}: {first(r'^.  FAILED  . (?!.*listed below)(.+)$', said, first(r'(runtime error: .*|SUMMARY: .*|BUG.*|.*assert.*)', said, 'crash'))}"
     return None
@@ -193,18 +194,18 @@ def said_by_model(said):
 def by_model(tree, log, scale):
     program = f"{UNITS}/model-fast"
     make(tree, log, program)
-    ok, said = run(tree, log, 300 * scale, program, SEED="1000", RUNS=str(100 * scale), STEPS="10000", AUDIT="8", SHRINK="0")
+    ok, said = run(tree, log, 120 * scale, program, SEED="1000", RUNS=str(100 * scale), STEPS="10000", AUDIT="8", SHRINK="0")
     if not ok:
         return "model: " + said_by_model(said)
     program = f"{UNITS}/model-asan"
     make(tree, log, program)
-    ok, said = run(tree, log, 300 * scale, program, SEED="1", RUNS=str(6 * scale), STEPS="4000", SHRINK="0", **SANITIZERS)
+    ok, said = run(tree, log, 120 * scale, program, SEED="1", RUNS=str(6 * scale), STEPS="4000", SHRINK="0", **SANITIZERS)
     return None if ok else "model, sanitized: " + said_by_model(said)
 
 
 def by_hostile(tree, log):
     make(tree, log, "all", "build/hostile/dom0")
-    ok, said = run(tree, log, 900, "/usr/bin/python3", "tests/hostile/run.py", "--seconds", "5", "--hypervisor", str(tree / "build/hospes"))
+    ok, said = run(tree, log, 600, "/usr/bin/python3", "tests/hostile/run.py", "--seconds", "5", "--hypervisor", str(tree / "build/hospes"))
     return None if ok else "hostile guests: " + first(r"^(FAILED.*|.*PANIC.*)$", said, "the machine did not come to the end")
 
 
@@ -229,6 +230,9 @@ def try_bug(bug, trees, units, scale):
         (tree / bug.file).write_text(with_bug(bug))
         with open(OUT / f"{bug.slug}.log", "w", encoding="utf-8") as log:
             return look_for(bug, tree, log, units, scale), time.monotonic() - begin
+    except Wrong as wrong:
+        print(f"BROKEN {bug.name}: {wrong}", flush=True)
+        return None, time.monotonic() - begin
     finally:
         trees.put(tree)
 

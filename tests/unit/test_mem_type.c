@@ -96,6 +96,15 @@ static void flush_at_type_change(void **state)
     assert_audit();
 }
 
+/* The hypervisor's entries are in a root as long as it is one. */
+static void assert_own_slots(uint64_t entry)
+{
+    const uint64_t *l4 = hw_frame_va(t.l4);
+
+    for (unsigned i = L4_RESERVED_FIRST; i <= L4_RESERVED_LAST; i++)
+        assert_int_equal(l4[i], entry);
+}
+
 static void pin_tree(void **state)
 {
     struct domain *d = start();
@@ -105,6 +114,7 @@ static void pin_tree(void **state)
     assert_int_equal(mmu_pin(d, t.l4, 4), 0);
     assert_audit();
     assert_type(t.l4, FT_L4, 1);
+    assert_own_slots(HOST_OWN_ENTRY);
     assert_type(t.l3, FT_L3, 1);
     assert_type(t.l2, FT_L2, 1);
     assert_type(t.l1[3], FT_L1, 1);
@@ -118,6 +128,7 @@ static void pin_tree(void **state)
     assert_int_equal(reservation_drop(d, t.l4), -EBUSY); /* pinned */
     assert_audit();
     assert_int_equal(mmu_unpin(d, t.l4), 0);
+    assert_own_slots(0);
     assert_type(t.l1[0], FT_L1, 1);
     assert_type(t.page[0][0], FT_WRITABLE, 1);
     assert_type(t.page[1][0], FT_WRITABLE, 0);
@@ -189,7 +200,7 @@ static void bad_entries(void **state)
     *entry(t.l4, 260) = ~0UL; /* the hypervisor's slots are overwritten */
     assert_int_equal(mmu_pin(d, t.l4, 4), 0);
     assert_int_equal(*entry(t.l1[7], 509), pte_make(t.page[0][0], PTE_P | PTE_US));
-    assert_int_equal(*entry(t.l4, 260), 0);
+    assert_int_equal(*entry(t.l4, 260), HOST_OWN_ENTRY);
     assert_audit();
     assert_int_equal(mmu_unpin(d, t.l4), 0);
     assert_audit();

@@ -12,8 +12,9 @@
 #include "core/lib/fail.h"
 #include <xen/domctl.h>
 
-#define HOST_FRAMES    16384 /* 64 MiB: the usual size */
-#define HOST_IO_FRAMES 8     /* the last ones, and frame 0, are no RAM: owner FRAME_OWNER_IO */
+#define HOST_FRAMES    16384                /* 64 MiB: the usual size */
+#define HOST_IO_FRAMES 8                    /* the last ones, and frame 0, are no RAM: owner FRAME_OWNER_IO */
+#define HOST_OWN_ENTRY 0x51075107510710f0UL /* in the hypervisor's slots of every root */
 
 /* ---- Setting up
  * -------------------------------------------------------------------------------------------- */
