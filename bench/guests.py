@@ -19,6 +19,7 @@ import machine  # noqa: E402
 LIMITS = {"xm create, M": (54, 540), "xm create with 300 guests there, M": (54, None), "the same, more than with none, %": (1, None),
           "xm destroy, M": (13, 134), "memory for an idle guest beside its own, KiB": (100, None),
           "store write, us": (45, 127), "store read, us": (32, 91), "store transaction of ten writes, us": (270, 1352),
+          "audit of 9 GiB with 300 guests, M": (2000, None), "longest step of it": (20000, None),
           "store write with libxenstore, us": (None, 127), "store read with libxenstore, us": (None, 91),
           "store transaction with libxenstore, us": (None, 1352)}
 STORE = {"write": "store write", "read": "store read", "transaction": "store transaction of ten writes",
@@ -76,6 +77,7 @@ def measure(directory):
         before = held(m)
         m.ok("bash /tmp/crowd.sh", 600)
         after = held(m)
+        audit = m.key("A", r"audit: clean: [^\n]*; (\d+) ns, longest step (\d+) ns", 300)
         crowded = numbers(r"cost (\d+) (\d+)", m.ok("bash /tmp/rounds.sh", 300))[1:]
         m.send("poweroff\r")
         m.ended(600)
@@ -83,6 +85,7 @@ def measure(directory):
     idle = (before[0] - after[0] + after[1] - before[1]) / 300 - 24 * 1024
     return {"xm create, M": first, "xm create with 300 guests there, M": last, "the same, more than with none, %": (last / first - 1) * 100,
             "xm destroy, M": median([destroy for _, destroy in alone]), "memory for an idle guest beside its own, KiB": idle,
+            "audit of 9 GiB with 300 guests, M": int(audit.group(1)) / 1e6, "longest step of it": int(audit.group(2)),
             **{f"{name}, us": int(store[key]) / 1000 for key, name in STORE.items()}}
 
 

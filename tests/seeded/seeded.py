@@ -134,6 +134,7 @@ def put_back(source, target):
         a = source.stat()
         b = target.stat() if target.exists() else None
         if not b or (a.st_mtime_ns, a.st_size) != (b.st_mtime_ns, b.st_size):
+            target.unlink(missing_ok=True)  # it may be running still
             shutil.copy2(source, target)
 
 

@@ -249,6 +249,22 @@ static void console(void **state)
     assert_int_equal(r->count, 0); /* cleared */
 }
 
+/* What an unprivileged domain writes is told when the machine is told to tell it, and moves no cursor. */
+static void guest_text(void **state)
+{
+    char text[] = "a\033[2Jb\rc\nd\177e";
+
+    begin();
+    host_set_current(0, make(5, false)->vcpus[0]);
+    host_console_len = 0;
+    assert_int_equal(host_hypercall(console_io, CONSOLEIO_write, sizeof(text) - 1, (uint64_t)text), 0);
+    assert_int_equal(host_console_len, 0);
+    log_guest_threshold = LOG_DEBUG;
+    assert_int_equal(host_hypercall(console_io, CONSOLEIO_write, sizeof(text) - 1, (uint64_t)text), 0);
+    host_console[host_console_len] = 0;
+    assert_non_null(strstr(host_console, "a [2Jb c d e"));
+}
+
 static unsigned pressed;
 
 static void on_key(void)
@@ -271,9 +287,9 @@ static void keys(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        isolated_test(refusals),  isolated_test(machine), isolated_test(processors),
-        isolated_test(node),      isolated_test(domains), isolated_test(pools),
-        isolated_test(scheduler), isolated_test(console), isolated_test(keys),
+        isolated_test(refusals), isolated_test(machine),    isolated_test(processors), isolated_test(node),
+        isolated_test(domains),  isolated_test(pools),      isolated_test(scheduler),  isolated_test(console),
+        isolated_test(keys),     isolated_test(guest_text),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -301,9 +301,18 @@ ATTACK(iret_without_frame, DIES, "the frame of the iret hypercall is not there")
     iret_with((void *)0x1000);
 }
 
+/* A page of ours as the hypervisor sees it: nothing but the check of the address is in the way. */
+static uint64_t in_the_direct_map(const void *page)
+{
+    return 0xffff830000000000 + mfn_of(page) * PAGE;
+}
+
 ATTACK(iret_frame_in_the_hypervisor, DIES, "the frame of the iret hypercall is in the hypervisor's memory")
 {
-    iret_with((void *)0xffff830000100000);
+    struct iret_frame *page = new_page();
+
+    *page = *kernel_frame(ADDRESS(trap_code), FLAG_IF);
+    iret_with((void *)in_the_direct_map(page));
 }
 
 ATTACK(user_mode_without_tables, DIES, "iret to user mode with no root for it")
@@ -316,7 +325,30 @@ ATTACK(kernel_stack_of_user_mode, DIES, "XSA-339: a trap in user mode with a ker
 {
     ALLOWED(mmuext(MMUEXT_NEW_USER_BASEPTR, mfn_of(table_of((void *)VIRT_BASE, 4)), 0));
     kernel_frame(ADDRESS(trap_code), FLAG_IF)->cs = FLAT_USER_CS | 3;
-    hypercall(__HYPERVISOR_stack_switch, 0, 0xffff830000100000, 0, 0);
+    hypercall(__HYPERVISOR_stack_switch, 0, in_the_direct_map(new_page()) + PAGE, 0, 0);
+    iret_with(&frame);
+}
+
+/* A handler that needs no stack: it ends the guest in peace. */
+struct sched_shutdown end_in_peace = {.reason = SHUTDOWN_poweroff};
+
+static __attribute__((naked)) void without_stack(void)
+{
+    __asm__("mov $2, %edi\n" /* SCHEDOP_shutdown */
+            "lea end_in_peace(%rip), %rsi\n"
+            "mov $29, %eax\n"
+            "syscall\n"
+            "ud2\n");
+}
+
+ATTACK(stack_of_system_calls, DIES, "XSA-339: a system call of user mode with a kernel stack in the hypervisor")
+{
+    static uint8_t code[PAGE] __attribute__((aligned(4096))) = {0x0f, 0x05};
+
+    ALLOWED(mmuext(MMUEXT_NEW_USER_BASEPTR, mfn_of(table_of((void *)VIRT_BASE, 4)), 0));
+    ALLOWED(register_callback(CALLBACKTYPE_syscall, ADDRESS(without_stack)));
+    kernel_frame(ADDRESS(code), FLAG_IF)->cs = FLAT_USER_CS | 3;
+    hypercall(__HYPERVISOR_stack_switch, 0, in_the_direct_map(new_page()) + PAGE, 0, 0);
     iret_with(&frame);
 }
 
