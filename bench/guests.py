@@ -63,7 +63,7 @@ def held(m):
 
 
 def measure(directory):
-    spec = machine.Spec(image="tools", cpus=1, mem="9G", dom0_mem="1G", linux="quiet")
+    spec = machine.Spec(image="tools", cpus=1, mem="9G", dom0_mem="1G", linux="quiet psi=0")
     machine.PATIENCE = 10
     with guests.Domain0(spec, "bench-guests", directory, disk=machine.BUILD / "images/dom0/hospes.img", clock=machine.COUNTED) as m:
         m.write("/tmp/rounds.sh", ROUNDS)

@@ -27,7 +27,8 @@ done
 
 kernel=build/images/dom0/vmlinuz
 initrd=build/images/dom0/initrd.img
-linuxargs='root=LABEL=hospes ro console=hvc0 quiet'
+# psi: statistics of pressure cost each wake-up in Domain 0 some 2,000 instructions.
+linuxargs='root=LABEL=hospes ro console=hvc0 quiet psi=0'
 # A machine of 2 GiB or more is shared with guests; a smaller one is Domain 0's alone.
 dom0_mem=${DOM0_MEM:-}
 mib=$(echo "${MEM:-2G}" | awk '/[Gg]$/ { $0 *= 1024 } { print int($0) }')

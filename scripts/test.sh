@@ -93,7 +93,7 @@ part tools '' make --no-print-directory tools
 part tools-clang '' make --no-print-directory B="$B/clang" CC=clang-14 tools
 part tools-unit sum_count make --no-print-directory tools-unit
 part model '' make --no-print-directory model
-part seeded '' make --no-print-directory seeded EVERY=20
+part seeded '' make --no-print-directory seeded QUICK=1
 part fuzz sum_count make --no-print-directory fuzz
 part images '' images_made
 part tools-check system_count make --no-print-directory tools-check

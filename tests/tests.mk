@@ -81,10 +81,10 @@ coverage:
 	$(Q)SEED=1 RUNS=100 STEPS=4000 AUDIT=8 $(B)/coverage/host-$(firstword $(subst -, ,$(notdir $(HOST_CC))))/model-fast | tail -n 1
 	$(Q)/usr/bin/python3 scripts/coverage.py $(B)/coverage
 
-# Seeded bugs (tests/seeded/bugs): EVERY=n takes every n-th.
+# Seeded bugs (tests/seeded/bugs): all, or with QUICK=1 those of every make test.
 .PHONY: seeded test-isolation
 seeded: all $(UNIT_BIN) $(MODEL_BIN) $(B)/hostile/dom0
-	$(Q)/usr/bin/python3 tests/seeded/seeded.py --every $(or $(EVERY),1)
+	$(Q)/usr/bin/python3 tests/seeded/seeded.py $(if $(filter 1,$(QUICK)),--quick)
 test-isolation: all $(UNIT_BIN) $(MODEL_BIN) $(B)/hostile/dom0
 	$(Q)$(MAKE) --no-print-directory B=$(B)/latency LATENCY=1 all
 	$(Q)$(MAKE) --no-print-directory fuzz-build

@@ -27,14 +27,20 @@ static void must(bool ok, const char *what)
 
 /* ---- As our tools do it ---- */
 
-static unsigned node(char path[64], int i)
+#define NODES 50
+
+static char paths[NODES][32];
+static unsigned lengths[NODES]; /* with the NUL */
+
+static void make_paths(void)
 {
-    return (unsigned)snprintf(path, 64, "/bench/node%d", i % 50) + 1;
+    for (int i = 0; i < NODES; i++)
+        lengths[i] = (unsigned)snprintf(paths[i], sizeof(paths[i]), "/bench/node%d", i) + 1;
 }
 
-static char *ask(uint32_t type, xs_transaction_t t, const char *text)
+static char *ask(uint32_t type, xs_transaction_t t, const char *text, unsigned len)
 {
-    char *answer = store_client_call(own, type, t, &(struct store_piece){text, (unsigned)strlen(text) + 1}, 1, NULL);
+    char *answer = store_client_call(own, type, t, &(struct store_piece){text, len}, 1, NULL);
 
     must(answer != NULL, "a call");
     return answer;
@@ -42,8 +48,8 @@ static char *ask(uint32_t type, xs_transaction_t t, const char *text)
 
 static void write_own(xs_transaction_t t, int i)
 {
-    char path[64], value[32];
-    struct store_piece pieces[2] = {{path, node(path, i)}, {value, 0}};
+    char value[32];
+    struct store_piece pieces[2] = {{paths[i % NODES], lengths[i % NODES]}, {value, 0}};
 
     pieces[1].len = (unsigned)snprintf(value, sizeof(value), "value %d", i);
     if (t)
@@ -59,33 +65,29 @@ static void one_write(int i)
 
 static void one_read(int i)
 {
-    char path[64];
-
-    node(path, i);
-    free(ask(XS_READ, 0, path));
+    free(ask(XS_READ, 0, paths[i % NODES], lengths[i % NODES]));
 }
 
 static void one_transaction(int i)
 {
-    char *id = ask(XS_TRANSACTION_START, 0, "");
+    char *id = ask(XS_TRANSACTION_START, 0, "", 1);
     xs_transaction_t t = (xs_transaction_t)strtoul(id, NULL, 10);
 
     free(id);
     for (int j = 0; j < 10; j++)
         write_own(t, i * 10 + j);
     must(!store_client_settle(own), "the writes");
-    free(ask(XS_TRANSACTION_END, t, "T"));
+    free(ask(XS_TRANSACTION_END, t, "T", 2));
 }
 
 /* ---- With libxenstore ---- */
 
 static void write_lib(xs_transaction_t t, int i)
 {
-    char path[64], value[32];
+    char value[32];
 
-    node(path, i);
     snprintf(value, sizeof(value), "value %d", i);
-    must(xs_write(lib, t, path, value, (unsigned)strlen(value)), "xs_write");
+    must(xs_write(lib, t, paths[i % NODES], value, (unsigned)strlen(value)), "xs_write");
 }
 
 static void lib_write(int i)
@@ -95,12 +97,9 @@ static void lib_write(int i)
 
 static void lib_read(int i)
 {
-    char path[64];
     unsigned length;
-    void *value;
+    void *value = xs_read(lib, XBT_NULL, paths[i % NODES], &length);
 
-    node(path, i);
-    value = xs_read(lib, XBT_NULL, path, &length);
     must(value != NULL, "xs_read");
     free(value);
 }
@@ -139,7 +138,8 @@ int main(void)
     own = store_client_open();
     lib = xs_open(0);
     must(own && lib, "xenstored");
-    for (int i = 0; i < 50; i++)
+    make_paths();
+    for (int i = 0; i < NODES; i++)
         one_write(i);
     measure("write", one_write, ROUNDS);
     measure("read", one_read, ROUNDS);

@@ -53,6 +53,7 @@ class Edit:
 @dataclasses.dataclass
 class Bug:
     name: str
+    quick: bool = False
     file: str = ""
     edits: list = dataclasses.field(default_factory=list)
 
@@ -67,9 +68,9 @@ class Bug:
 def read_bugs():
     bugs = []
     for number, line in enumerate((ROOT / "tests/seeded/bugs").read_text().splitlines(), 1):
-        mark, text = line[:1], line[2:].strip()
+        mark, text = line[:1], line[1:].removeprefix("!" if line[:1] == "=" else "").strip()
         if mark == "=":
-            bugs.append(Bug(text))
+            bugs.append(Bug(text, line[1:2] == "!"))
         elif mark == "@":
             bugs[-1].edits.append(Edit(behind=text))
         elif mark in ("-", "+"):
@@ -241,7 +242,7 @@ def try_bug(bug, trees, units, scale):
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--only", default="", help="bugs with this in their name or file")
-    parser.add_argument("--every", type=int, default=1, help="every n-th bug only")
+    parser.add_argument("--quick", action="store_true", help="those of every make test only")
     parser.add_argument("--scale", type=int, default=1, help="how much longer the model runs")
     parser.add_argument("--jobs", type=int, default=os.cpu_count())
     parser.add_argument("--check", action="store_true", help="only see that each can be made")
@@ -252,7 +253,7 @@ def main():
     if a.check:
         print(f"{len(bugs)} seeded bugs can be made")
         return 0
-    bugs = [b for b in bugs if a.only in b.name or a.only in b.file][:: a.every]
+    bugs = [b for b in bugs if (a.only in b.name or a.only in b.file) and (b.quick or not a.quick)]
     units = sorted(p.name for p in (ROOT / UNITS).glob("test_*") if not p.suffix)
     trees = queue.SimpleQueue()
     for n in range(a.jobs):
