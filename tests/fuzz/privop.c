@@ -17,7 +17,7 @@
 #define GUEST_PAGES  2
 #define GUEST_MEMORY 0x555500000000UL
 #define GUEST_END    (GUEST_MEMORY + GUEST_PAGES * PAGE_SIZE)
-#define CHUNK        128 /* accesses of one trap, at most */
+#define CHUNK        32 /* accesses of one trap, at most */
 
 static mfn_t frames[GUEST_PAGES];
 static struct pv_vcpu guest;

@@ -29,6 +29,7 @@ static struct context {
     uint64_t seed;
 } contexts[MODEL_CPUS + 1];
 static unsigned running = HOME, waits;
+static void (*jobs[MODEL_CPUS])(void); /* NULL: steps of what the CPU runs */
 static unsigned next_switch;
 int model_points_on;
 unsigned cpus_switch_at[SWITCHES + 1], cpus_points;
@@ -91,17 +92,25 @@ void cpus_relax(void)
     host_this_cpu = self;
 }
 
+/* Much may happen elsewhere while a CPU is in the middle of something. */
+static void some_steps(unsigned cpu)
+{
+    for (unsigned n = chance(4) ? 1 + rnd(5) : 1; n; n--) {
+        port_step_begin();
+        world_step(cpu);
+    }
+}
+
 static void context_main(void)
 {
     FIBER_FINISH(NULL);
     for (;;) {
         unsigned cpu = running;
 
-        /* Much may happen elsewhere while a CPU is in the middle of something. */
-        for (unsigned n = chance(4) ? 1 + rnd(5) : 1; n; n--) {
-            port_step_begin();
-            world_step(cpu);
-        }
+        if (jobs[cpu])
+            jobs[cpu]();
+        else
+            some_steps(cpu);
         contexts[cpu].busy = false;
         switch_to(another());
     }
@@ -139,4 +148,14 @@ void cpus_round(uint64_t seed)
     model_points_on = 0;
     port_step_end();
     stats->rounds++;
+}
+
+void cpus_two(void (*first)(void), void (*second)(void), unsigned place)
+{
+    jobs[0] = first;
+    jobs[1] = second;
+    memset(cpus_switch_at, 0, sizeof(cpus_switch_at));
+    cpus_switch_at[0] = place;
+    cpus_round(0);
+    jobs[0] = jobs[1] = NULL;
 }

@@ -181,6 +181,17 @@ static void run_sequence(uint64_t seed, bool smp)
     world_end();
 }
 
+/* The seed 0 is not a sequence of chance but all places at which frames may change hands. */
+static void run_one(uint64_t seed, bool smp)
+{
+    if (seed) {
+        run_sequence(seed, smp);
+        return;
+    }
+    world_create();
+    hands_try_all();
+}
+
 /* True: it went well. */
 static bool try_sequence(uint64_t seed, bool smp)
 {
@@ -197,7 +208,7 @@ static bool try_sequence(uint64_t seed, bool smp)
         if (shared->quiet && (!freopen("/dev/null", "w", stdout) || !freopen("/dev/null", "w", stderr)))
             _Exit(2);
         alarm(shared->quiet ? 60 : 0);
-        run_sequence(seed, smp);
+        run_one(seed, smp);
         exit(0);
     }
     if (waitpid(pid, &status, 0) != pid)
@@ -277,10 +288,11 @@ static void print_totals(double seconds)
     for (unsigned i = 0; op_name(i); i++)
         printf("  %-32s %10lu made, %10lu well\n", op_name(i), s->tried[i], s->done[i]);
     printf("model: %lu steps (%lu rounds of %d CPUs, %lu switches), %lu hypercalls, %lu continued, %lu failing "
-           "allocations, %lu domains made, %lu freed, %lu audits and %lu beside the guests, %lu planned orders, %.0f "
-           "steps/s\n",
+           "allocations, %lu domains made, %lu freed, %lu audits and %lu beside the guests, %lu planned orders, %lu "
+           "places "
+           "to change hands, %.0f steps/s\n",
            s->steps, s->rounds, MODEL_CPUS, s->switches, s->calls, s->continued, s->faults, s->created, s->destroyed,
-           s->audits, s->live_audits, shared->schedules, seconds > 0 ? (double)s->steps / seconds : 0);
+           s->audits, s->live_audits, shared->schedules, s->hands, seconds > 0 ? (double)s->steps / seconds : 0);
 }
 
 int main(void)
@@ -299,6 +311,7 @@ int main(void)
     audit_every = MAX(number_from("AUDIT", 1), 1UL);
     model_trace = number_from("TRACE", 0);
     world_learn();
+    failed = !try_sequence(0, true);
     for (; !failed && (n < runs || time(NULL) < until); n++) {
         bool smp = mode ? !strcmp(mode, "smp") : n & 1;
 

@@ -9,6 +9,7 @@
  *   port.c    what stands between core and the fake machine: failing allocations and copies, leaks, preemption
  *   tlb.c     what translations each CPU may still hold
  *   check*.c  the invariants
+ *   hands.c   frames that change hands at every place of what takes a reference
  *   pick.c    arguments; ops_*.c the operations, a table in each
  *
  * A step's choices come from its own seed, made of the episode's and the step's number: a step left out changes no other's.
@@ -129,9 +130,14 @@ const struct op *pick_op(const struct vcpu *v);
 void cpus_init(void);
 void cpus_round(uint64_t seed); /* a step of each CPU, interleaved */
 void cpus_relax(void);
+/* CPU 0 does the first; when it has passed so many points CPU 1 does all of the second. */
+void cpus_two(void (*first)(void), void (*second)(void), unsigned place);
 extern unsigned cpus_switch_at[SWITCHES + 1]; /* cpus_round: points at which another CPU goes on; 0 ends */
 extern unsigned cpus_points;                  /* passed in this round */
 extern int model_points_on;                   /* point.h */
+
+/* ---- hands.c ---- */
+void hands_try_all(void); /* in a new world */
 
 /* ---- port.c ---- */
 void port_step_begin(void); /* decides what fails in this step */
@@ -168,7 +174,7 @@ void __noreturn violation(const char *fmt, ...) __printf(1, 2);
 void say(const char *fmt, ...) __printf(1, 2); /* with TRACE=1 */
 extern bool model_trace;
 struct model_stats {
-    uint64_t steps, calls, audits, rounds, switches, faults, continued, created, destroyed, live_audits;
+    uint64_t steps, calls, audits, rounds, switches, faults, continued, created, destroyed, live_audits, hands;
     uint64_t done[256], tried[256]; /* by operation */
 };
 extern struct model_stats *stats;

@@ -154,15 +154,12 @@ def put_back_all(tree):
 def run(tree, log, seconds, *command, **env):
     """(went well, what it said)"""
     log.write(f"\n$ {' '.join(command)}\n")
-    try:
-        done = subprocess.run(command, cwd=tree, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=seconds,
-                              env=dict(os.environ, MAKEFLAGS="", **env), errors="replace", check=False)
-    except subprocess.TimeoutExpired as e:
-        said = (e.stdout or b"").decode(errors="replace")
-        log.write(said[-20000:] + "\n(it did not end)\n")
-        return False, said + "\n(it did not end)"
-    log.write(done.stdout[-20000:])
-    return done.returncode == 0, done.stdout
+    # timeout(1), which also ends what a bug makes run for ever when this script is killed before.
+    done = subprocess.run(["timeout", "-k", "5", str(seconds), *command], cwd=tree, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                          stderr=subprocess.STDOUT, env=dict(os.environ, MAKEFLAGS="", **env), errors="replace", check=False)
+    said = done.stdout + ("\n(it did not end)\n" if done.returncode in (124, 137) else "")
+    log.write(said[-20000:])
+    return done.returncode == 0, said
 
 
 def first(pattern, text, otherwise):

@@ -213,6 +213,12 @@ static void map_and_unmap(void **state)
     assert_int_equal(granter->refcount, 3);
     audit_is_clean();
 
+    /* who writes reads, too */
+    assert_int_equal(unmap(b.handle, entry_address(1)), GNTST_okay);
+    assert_int_equal(entries[0].flags & (GTF_reading | GTF_writing), GTF_reading | GTF_writing);
+    b = map(entry_address(1), HOST_RO | GNTMAP_contains_pte, 0);
+    assert_int_equal(b.status, GNTST_okay);
+
     assert_int_equal(unmap(99, VA), GNTST_bad_handle);
     assert_int_equal(unmap(~0u, VA), GNTST_bad_handle);
     assert_int_equal(unmap(a.handle, VA + PAGE_SIZE), GNTST_general_error); /* maps it, but read-only */

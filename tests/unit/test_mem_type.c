@@ -45,6 +45,9 @@ static void conflicts(void **state)
             if (a == b)
                 assert_int_equal(type_put(frame_of(m), true), 0);
         }
+        frame_of(m)->refs |= REFS_TFULL;
+        assert_int_equal(type_get(d, frame_of(m), a), -EBUSY);
+        frame_of(m)->refs &= ~REFS_TFULL;
         assert_int_equal(type_put(frame_of(m), true), 0);
         assert_type(m, a, 0);
     }

@@ -44,7 +44,8 @@
 #define MARKS_ORDER     7 /* two times 256 KiB: 2^21 frames; with more, some share a mark */
 #define MARKS_BITS      (((PAGE_SIZE << MARKS_ORDER) / 2) * 8)
 #define STEP_FRAMES     192
-#define STEP_PAGES      8 /* cleared */
+#define STEP_PAGES      8  /* cleared */
+#define TABLE_PART      96 /* entries of a table */
 #define SUSPECTS_MAX    32
 #define PRINT_MAX       10
 #define KIND_SHIFT      24 /* in expected.typed: count below, a bit per type above */
@@ -188,14 +189,15 @@ static void expect_entry(struct frame *table, unsigned level, unsigned index, pt
     }
 }
 
-static void expect_table(struct frame *f, unsigned level, unsigned entries)
+/* Entries [first, end) of a table. */
+static void expect_table(struct frame *f, unsigned level, unsigned first, unsigned end)
 {
     const pte_t *table = hw_frame_va(frame_mfn(f));
 
-    for (unsigned i = 0; i < entries; i++)
+    for (unsigned i = first; i < end; i++)
         audit.table[i] = __atomic_load_n(&table[i], __ATOMIC_ACQUIRE);
     /* Whether there is a mark is asked after the entries were read. */
-    for (unsigned i = 0; i < entries; i++) {
+    for (unsigned i = first; i < end; i++) {
         pte_t e = audit.table[i];
         if (!(i % 8) && eight_empty(&audit.table[i])) {
             i += 7;
@@ -204,28 +206,44 @@ static void expect_table(struct frame *f, unsigned level, unsigned entries)
         if ((e & PTE_P) && !l4_reserved(level, i))
             expect_entry(f, level, i, e);
     }
-    if (audit.first_pass)
-        audit.result.tables++;
 }
 
-/* What a frame expects of itself and, as a table, of others. Whether it is a table. */
-static bool expect_from_frame(struct frame *f)
+/* What a frame expects of itself. */
+static void expect_own(struct frame *f, uint64_t refs)
 {
-    uint64_t refs = refs_load(f);
-    enum frame_type type = refs_type(refs);
     enum type_state state = refs_state(refs);
+    enum frame_type type = refs_type(refs);
 
-    if (!owner_is_domain(frame_owner(f)) || !(refs & FR_COUNTS_MASK))
-        return false;
     if (refs & FR_ALLOC)
         expect_plain(f);
     if (refs & FR_PINNED)
         expect_type(f, type, NULL);
     if (!type_is_table(type) || state == TS_NONE)
-        return false;
+        return;
     if (state == TS_PARKED_UP || state == TS_PARKED_UNDO)
         expect_type(f, type, NULL); /* the count that is nobody's */
-    expect_table(f, type, state == TS_VALID ? 512 : (unsigned)MIN((uint64_t)f->stamp, 512UL));
+    if (audit.first_pass)
+        audit.result.tables++;
+}
+
+/* The frame and some of its entries, from audit.part on; 0 there: that was all. Whether it is a table. A table may turn between
+ * two parts, as it may within one: A3. */
+static bool expect_from_frame(struct frame *f)
+{
+    uint64_t refs = refs_load(f), first = audit.part, entries;
+    enum type_state state = refs_state(refs);
+
+    audit.part = 0;
+    if (!owner_is_domain(frame_owner(f)) || !(refs & FR_COUNTS_MASK))
+        return false;
+    if (!first)
+        expect_own(f, refs);
+    if (!type_is_table(refs_type(refs)) || state == TS_NONE)
+        return false;
+    entries = state == TS_VALID ? 512 : MIN((uint64_t)f->stamp, 512UL);
+    expect_table(f, refs_type(refs), (unsigned)first, (unsigned)MIN(entries, first + TABLE_PART));
+    if (first + TABLE_PART < entries)
+        audit.part = first + TABLE_PART;
     return true;
 }
 
@@ -407,9 +425,11 @@ static void step_frames(void)
 {
     bool table = false;
 
-    for (unsigned n = 0; n < STEP_FRAMES && !table && audit.at < hw_frames_max; n++, audit.at++)
+    for (unsigned n = 0; n < STEP_FRAMES && !table && audit.at < hw_frames_max; n++) {
         if (mfn_valid(MFN(audit.at)))
             table = expect_from_frame(frame_of(MFN(audit.at)));
+        audit.at += !audit.part;
+    }
     if (audit.at >= hw_frames_max)
         go_on(DOMAINS);
 }
