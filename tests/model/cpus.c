@@ -92,25 +92,18 @@ void cpus_relax(void)
     host_this_cpu = self;
 }
 
-/* Much may happen elsewhere while a CPU is in the middle of something. */
-static void some_steps(unsigned cpu)
-{
-    for (unsigned n = chance(4) ? 1 + rnd(5) : 1; n; n--) {
-        port_step_begin();
-        world_step(cpu);
-    }
-}
-
 static void context_main(void)
 {
     FIBER_FINISH(NULL);
     for (;;) {
         unsigned cpu = running;
 
-        if (jobs[cpu])
+        if (jobs[cpu]) {
             jobs[cpu]();
-        else
-            some_steps(cpu);
+        } else {
+            port_step_begin();
+            world_step(cpu);
+        }
         contexts[cpu].busy = false;
         switch_to(another());
     }
