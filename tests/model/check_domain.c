@@ -7,7 +7,6 @@
 #include "core/event/internal.h"
 #include "core/grant/internal.h"
 #include "core/mem/alloc.h"
-#include "core/mem/entry.h"
 #include "core/mem/refs.h"
 
 #define IDS 64
@@ -166,26 +165,16 @@ void check_domains(void)
 /* ---- Whose bytes ---- */
 
 /* A domain that grants nothing to anybody is not read by anybody; and nobody finds the hypervisor's sign. */
-static bool is_root(const struct frame *f)
-{
-    return refs_type(f->refs) == FT_L4 && frame_tcount(f->refs) &&
-           (refs_state(f->refs) == TS_VALID || refs_state(f->refs) == TS_PARKED_DOWN);
-}
-
 void check_tags(void)
 {
     for (uint64_t m = 0; m < MODEL_FRAMES; m++) {
         uint16_t owner = frame_owner(&hw_frames[m]);
         const uint64_t *words = hw_frame_va(MFN(m));
-        bool root = is_root(&hw_frames[m]);
 
         for (unsigned i = 0; owner_is_domain(owner) && i < SLOTS; i++) {
             int tag = TAG_OF(words[slots[i]]);
 
-            if (root && l4_reserved(4, slots[i])) {
-                if (words[slots[i]] != HOST_OWN_ENTRY)
-                    violation("root %lx has %lx in slot %u", m, words[slots[i]], slots[i]);
-            } else if (tag == TAG_HV || (tag >= 0 && is_hermit((uint16_t)tag) && tag != owner))
+            if (tag == TAG_HV || (tag >= 0 && is_hermit((uint16_t)tag) && tag != owner))
                 violation("frame %lx of domain %u holds what was %d's", m, owner, tag);
         }
     }

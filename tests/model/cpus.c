@@ -29,7 +29,6 @@ static struct context {
     uint64_t seed;
 } contexts[MODEL_CPUS + 1];
 static unsigned running = HOME, waits;
-static void (*jobs[MODEL_CPUS])(void); /* NULL: steps of what the CPU runs */
 static unsigned next_switch;
 int model_points_on;
 unsigned cpus_switch_at[SWITCHES + 1], cpus_points;
@@ -98,12 +97,8 @@ static void context_main(void)
     for (;;) {
         unsigned cpu = running;
 
-        if (jobs[cpu]) {
-            jobs[cpu]();
-        } else {
-            port_step_begin();
-            world_step(cpu);
-        }
+        port_step_begin();
+        world_step(cpu);
         contexts[cpu].busy = false;
         switch_to(another());
     }
@@ -141,14 +136,4 @@ void cpus_round(uint64_t seed)
     model_points_on = 0;
     port_step_end();
     stats->rounds++;
-}
-
-void cpus_two(void (*first)(void), void (*second)(void), unsigned place)
-{
-    jobs[0] = first;
-    jobs[1] = second;
-    memset(cpus_switch_at, 0, sizeof(cpus_switch_at));
-    cpus_switch_at[0] = place;
-    cpus_round(0);
-    jobs[0] = jobs[1] = NULL;
 }

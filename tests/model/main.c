@@ -74,17 +74,12 @@ static uint64_t number_from(const char *name, uint64_t usual)
 
 /* ---- One sequence ---- */
 
-#define CORE_AUDIT_EACH 16
-
-/* Core's audit takes memory and gives it back, so what comes after it depends on it: it runs at the same steps always. */
-static void audit(bool core_too)
+static void audit(void)
 {
     struct audit_result r;
 
     stats->audits++;
     check_all();
-    if (!core_too || world_audit_active)
-        return;
     host_console_len = 0;
     r = audit_run(true);
     if (r.violations)
@@ -133,7 +128,7 @@ static bool try_switches(uint64_t seed, unsigned first, unsigned second)
         cpus_switch_at[1] = second;
         cpus_round(seed);
         shared->points = cpus_points;
-        audit(true);
+        audit();
         _Exit(0);
     }
     if (waitpid(pid, &status, 0) != pid)
@@ -169,27 +164,16 @@ static void run_sequence(uint64_t seed, bool smp)
             continue;
         shared->at = i;
         one_step((seed << 32 ^ i) * 0x9e3779b97f4a7c15, smp);
-        if (i % audit_every == 0 || i % CORE_AUDIT_EACH == 0)
-            audit(i % CORE_AUDIT_EACH == 0);
+        if (stats->steps % audit_every == 0)
+            audit();
     }
-    audit(true);
+    audit();
     for (uint64_t n = 0; n < every_switch_rounds; n++)
         every_switch((seed << 40 ^ n) * 0x9e3779b97f4a7c15);
     if (shared->stop_early)
         return;
     shared->at = steps;
     world_end();
-}
-
-/* The seed 0 is not a sequence of chance but all places at which frames may change hands. */
-static void run_one(uint64_t seed, bool smp)
-{
-    if (seed) {
-        run_sequence(seed, smp);
-        return;
-    }
-    world_create();
-    hands_try_all();
 }
 
 /* True: it went well. */
@@ -208,7 +192,7 @@ static bool try_sequence(uint64_t seed, bool smp)
         if (shared->quiet && (!freopen("/dev/null", "w", stdout) || !freopen("/dev/null", "w", stderr)))
             _Exit(2);
         alarm(shared->quiet ? 60 : 0);
-        run_one(seed, smp);
+        run_sequence(seed, smp);
         exit(0);
     }
     if (waitpid(pid, &status, 0) != pid)
@@ -288,11 +272,9 @@ static void print_totals(double seconds)
     for (unsigned i = 0; op_name(i); i++)
         printf("  %-32s %10lu made, %10lu well\n", op_name(i), s->tried[i], s->done[i]);
     printf("model: %lu steps (%lu rounds of %d CPUs, %lu switches), %lu hypercalls, %lu continued, %lu failing "
-           "allocations, %lu domains made, %lu freed, %lu audits and %lu beside the guests, %lu planned orders, %lu "
-           "places "
-           "to change hands, %.0f steps/s\n",
+           "allocations, %lu domains made, %lu freed, %lu audits, %lu planned orders, %.0f steps/s\n",
            s->steps, s->rounds, MODEL_CPUS, s->switches, s->calls, s->continued, s->faults, s->created, s->destroyed,
-           s->audits, s->live_audits, shared->schedules, s->hands, seconds > 0 ? (double)s->steps / seconds : 0);
+           s->audits, shared->schedules, seconds > 0 ? (double)s->steps / seconds : 0);
 }
 
 int main(void)
@@ -311,7 +293,6 @@ int main(void)
     audit_every = MAX(number_from("AUDIT", 1), 1UL);
     model_trace = number_from("TRACE", 0);
     world_learn();
-    failed = !try_sequence(0, true);
     for (; !failed && (n < runs || time(NULL) < until); n++) {
         bool smp = mode ? !strcmp(mode, "smp") : n & 1;
 

@@ -9,7 +9,6 @@
  *   port.c    what stands between core and the fake machine: failing allocations and copies, leaks, preemption
  *   tlb.c     what translations each CPU may still hold
  *   check*.c  the invariants
- *   hands.c   frames that change hands at every place of what takes a reference
  *   pick.c    arguments; ops_*.c the operations, a table in each
  *
  * A step's choices come from its own seed, made of the episode's and the step's number: a step left out changes no other's.
@@ -54,8 +53,7 @@ static inline bool chance(unsigned one_in)
 struct call {
     unsigned nr;
     uint64_t args[6];
-    bool must_fail;   /* as things stand, if nobody interferes */
-    bool must_refuse; /* ...in its first answer */
+    bool must_fail; /* as things stand, if nobody interferes */
 };
 struct op {
     const char *name;
@@ -99,7 +97,6 @@ mfn_t pick_own(struct domain *d);
 mfn_t pick_table(struct domain *d, unsigned level); /* a valid one, level 0: of any level; INVALID_MFN */
 mfn_t pick_unused(struct domain *d);                /* with no reference but its allocation; or any of its own */
 mfn_t pick_frame(struct domain *d);                 /* mostly its own, sometimes anything */
-mfn_t picked_by(unsigned cpu);                      /* the last frame that was chosen there */
 uint16_t pick_domid(struct domain *self);
 uint64_t pick_va(void);
 pte_t pick_pte(struct domain *d, unsigned level);
@@ -118,10 +115,9 @@ struct model_vcpu *model_vcpu(const struct vcpu *v);
 void world_learn(void);               /* what operations there are: once, first */
 const char *op_name(unsigned number); /* NULL: no more */
 void world_create(void);
-void world_step(unsigned cpu);  /* one step of what that CPU runs; this CPU is that one */
-extern bool world_audit_active; /* core's audit is under way: there is only one */
-extern mfn_t world_m2p;         /* a frame of the hypervisor's that Domain 0 may read */
-void world_end(void);           /* all domains go; checks that nothing is left */
+void world_step(unsigned cpu); /* one step of what that CPU runs; this CPU is that one */
+extern mfn_t world_m2p;        /* a frame of the hypervisor's that Domain 0 may read */
+void world_end(void);          /* all domains go; checks that nothing is left */
 int64_t world_call(struct vcpu *v, const struct call *c);
 const struct op *pick_op(const struct vcpu *v);
 
@@ -130,14 +126,9 @@ const struct op *pick_op(const struct vcpu *v);
 void cpus_init(void);
 void cpus_round(uint64_t seed); /* a step of each CPU, interleaved */
 void cpus_relax(void);
-/* CPU 0 does the first; when it has passed so many points CPU 1 does all of the second. */
-void cpus_two(void (*first)(void), void (*second)(void), unsigned place);
 extern unsigned cpus_switch_at[SWITCHES + 1]; /* cpus_round: points at which another CPU goes on; 0 ends */
 extern unsigned cpus_points;                  /* passed in this round */
 extern int model_points_on;                   /* point.h */
-
-/* ---- hands.c ---- */
-void hands_try_all(void); /* in a new world */
 
 /* ---- port.c ---- */
 void port_step_begin(void); /* decides what fails in this step */
@@ -174,7 +165,7 @@ void __noreturn violation(const char *fmt, ...) __printf(1, 2);
 void say(const char *fmt, ...) __printf(1, 2); /* with TRACE=1 */
 extern bool model_trace;
 struct model_stats {
-    uint64_t steps, calls, audits, rounds, switches, faults, continued, created, destroyed, live_audits, hands;
+    uint64_t steps, calls, audits, rounds, switches, faults, continued, created, destroyed, violations;
     uint64_t done[256], tried[256]; /* by operation */
 };
 extern struct model_stats *stats;

@@ -13,7 +13,7 @@ static struct grant_entry_v1 *entry_of(struct domain *d, uint32_t ref)
 {
     struct grant_frame *f = &d->grants->frames[ref / ENTRIES_PER_FRAME];
 
-    return ref / ENTRIES_PER_FRAME < grant_frames_count(d) && f->shared ? &f->shared[ref % ENTRIES_PER_FRAME] : NULL;
+    return ref / ENTRIES_PER_FRAME < grant_frames_count(d) ? &f->shared[ref % ENTRIES_PER_FRAME] : NULL;
 }
 
 static uint32_t pick_ref(void)
@@ -81,35 +81,27 @@ static bool make_map(struct vcpu *v, struct call *c)
     return true;
 }
 
-/* Whether the granter's entry, as it is, lets d do that; *frame is the one it names. */
-static bool is_granted(struct domain *d, uint16_t granter, uint32_t ref, bool write, uint64_t *frame)
+/* Whether the granter's entry, as it is, lets d do that. */
+static void must_be_granted(struct domain *d, uint16_t granter, uint32_t ref, bool write, uint64_t frame)
 {
     struct domain *g = domain_get_ref(granter, d);
     const struct grant_entry_v1 *e = g ? entry_of(g, ref) : NULL;
-    bool ok = e && (e->flags & GTF_type_mask) == GTF_permit_access && e->domid == d->id &&
-              !(write && (e->flags & GTF_readonly)) && e->frame < MODEL_FRAMES &&
-              frame_owner(&hw_frames[e->frame]) == g->id;
 
-    if (ok)
-        *frame = e->frame;
-    if (g)
-        domain_put(g);
-    return ok;
+    if (!e || (e->flags & GTF_type_mask) != GTF_permit_access || e->domid != d->id ||
+        (write && (e->flags & GTF_readonly)) || frame_owner(&hw_frames[frame]) != g->id)
+        violation("domain %u uses grant %u of domain %u, frame %lx, %s, which was not granted so", d->id, ref, granter,
+                  frame, write ? "writing" : "reading");
+    domain_put(g);
 }
 
 static void after_map(struct vcpu *v, const struct call *c)
 {
     const struct gnttab_map_grant_ref *op = (const void *)c->args[1];
 
-    for (uint64_t i = 0; i < c->args[2]; i++) {
-        uint64_t frame;
-
-        if (op[i].status == GNTST_okay &&
-            (!is_granted(v->domain, op[i].dom, op[i].ref, !(op[i].flags & GNTMAP_readonly), &frame) ||
-             frame != op[i].dev_bus_addr >> PAGE_SHIFT))
-            violation("domain %u has mapped grant %u of domain %u with flags %x, which was not granted so",
-                      v->domain->id, op[i].ref, op[i].dom, op[i].flags);
-    }
+    for (uint64_t i = 0; i < c->args[2]; i++)
+        if (op[i].status == GNTST_okay)
+            must_be_granted(v->domain, op[i].dom, op[i].ref, !(op[i].flags & GNTMAP_readonly),
+                            op[i].dev_bus_addr >> PAGE_SHIFT);
 }
 
 /* Where the entry of a mapping is, if some table has one. */
@@ -147,16 +139,6 @@ static bool make_unmap(struct vcpu *v, struct call *c)
     return true;
 }
 
-/* As things stand before the copy, which may change the entries themselves. */
-static bool may_copy(struct domain *d, const struct gnttab_copy_ptr *p, bool by_ref, bool write)
-{
-    uint64_t frame;
-
-    if (by_ref)
-        return is_granted(d, p->domid, p->u.ref, write, &frame);
-    return p->u.gmfn < MODEL_FRAMES && frame_owner(&hw_frames[p->u.gmfn]) == d->id;
-}
-
 static bool make_copy(struct vcpu *v, struct call *c)
 {
     unsigned n = 1 + rnd(3);
@@ -183,8 +165,6 @@ static bool make_copy(struct vcpu *v, struct call *c)
     }
     *c = (struct call){.nr = __HYPERVISOR_grant_table_op,
                        .args = {GNTTABOP_copy, arg_address(v, op, n * sizeof(*op)), n}};
-    c->must_refuse = n == 1 && !(may_copy(v->domain, &op->source, op->flags & GNTCOPY_source_gref, false) &&
-                                 may_copy(v->domain, &op->dest, op->flags & GNTCOPY_dest_gref, true));
     return true;
 }
 
@@ -192,8 +172,19 @@ static void after_copy(struct vcpu *v, const struct call *c)
 {
     const struct gnttab_copy *op = (const void *)c->args[1];
 
-    if (c->must_refuse && op->status == GNTST_okay)
-        violation("domain %u has copied what it may not", v->domain->id);
+    for (uint64_t i = 0; i < c->args[2]; i++) {
+        const struct gnttab_copy_ptr *side[2] = {&op[i].source, &op[i].dest};
+
+        for (unsigned s = 0; op[i].status == GNTST_okay && s < 2; s++) {
+            struct domain *g = domain_get_ref(side[s]->domid, v->domain);
+
+            if (op[i].flags & (s ? GNTCOPY_dest_gref : GNTCOPY_source_gref))
+                must_be_granted(v->domain, side[s]->domid, side[s]->u.ref, s, entry_of(g, side[s]->u.ref)->frame);
+            else if (frame_owner(&hw_frames[side[s]->u.gmfn]) != v->domain->id)
+                violation("domain %u copies frame %lx", v->domain->id, side[s]->u.gmfn);
+            domain_put(g);
+        }
+    }
 }
 
 /* ---- The table ---- */

@@ -117,8 +117,8 @@ static void fill_sysctl(struct vcpu *v, struct xen_sysctl *op)
         op->u.getdomaininfolist.max_domains = rnd(8);
         op->u.getdomaininfolist.buffer.p = buffer;
         break;
-    case XEN_SYSCTL_debug_keys: /* all but what restarts the machine, and the audit, which is made in world.c */
-        memcpy(buffer, &"hdeqtmcx1"[rnd(9)], 1);
+    case XEN_SYSCTL_debug_keys: /* all but the one that restarts the machine */
+        memcpy(buffer, &"hdeqtmAcx1"[rnd(10)], 1);
         op->u.debug_keys.keys.p = buffer;
         op->u.debug_keys.nr_keys = chance(16) ? 100 : 1;
         break;

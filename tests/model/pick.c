@@ -69,33 +69,21 @@ static bool is_unused(const struct frame *f, unsigned unused)
     return (f->refs & ~REFS_TYPE_MASK) == (FR_ALLOC | FR_DIRTY | 1);
 }
 
-static mfn_t picked[MODEL_CPUS];
-
-static mfn_t note(mfn_t m)
-{
-    return picked[this_cpu()->id] = m;
-}
-
-mfn_t picked_by(unsigned cpu)
-{
-    return picked[cpu];
-}
-
 mfn_t pick_own(struct domain *d)
 {
-    return note(find_frame(d, any, 0));
+    return find_frame(d, any, 0);
 }
 
 mfn_t pick_table(struct domain *d, unsigned level)
 {
-    return note(find_frame(d, is_table, level));
+    return find_frame(d, is_table, level);
 }
 
 mfn_t pick_unused(struct domain *d)
 {
     mfn_t m = find_frame(d, is_unused, 0);
 
-    return mfn_eq(m, INVALID_MFN) ? pick_own(d) : note(m);
+    return mfn_eq(m, INVALID_MFN) ? pick_own(d) : m;
 }
 
 static mfn_t pick_odd(struct domain *d)

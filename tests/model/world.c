@@ -6,9 +6,7 @@
 #include "model.h"
 #include "core/event/event.h"
 #include "core/mem/alloc.h"
-#include "core/mem/audit.h"
 #include "core/mem/mmu.h"
-#include "core/mem/refs.h"
 #include "core/mem/reservation.h"
 #include "core/sched/sched.h"
 #include "core/trace/conring.h"
@@ -20,7 +18,6 @@ static struct {
 static unsigned choices_count, weights[2];
 static uint64_t heap_before;
 mfn_t world_m2p;
-bool world_audit_active;
 
 /* ---- The vCPUs' memory for arguments ---- */
 
@@ -233,51 +230,12 @@ static void wake_somebody(void)
     domain_put(d);
 }
 
-/* Core's audit beside the guests, by one CPU: what changes meanwhile it must not misjudge. */
-static void live_audit(void)
-{
-    struct audit_result r;
-
-    if (this_cpu()->id)
-        return;
-    if (!world_audit_active) {
-        world_audit_active = chance(8) && audit_begin(true, true);
-        return;
-    }
-    for (unsigned n = 1 + rnd(20); n; n--)
-        if (!audit_step())
-            break;
-        else if (n == 1)
-            return;
-    r = audit_end();
-    world_audit_active = false;
-    stats->live_audits++;
-    if (r.violations)
-        violation("the audit beside the guests says:\n%s", host_console);
-}
-
-/* The frame that another CPU is about to use changes hands, as far as nobody has it yet: its domain gives it up, and another
- * gets one. */
-static void hand_over(void)
-{
-    mfn_t m = picked_by((this_cpu()->id + 1) % MODEL_CPUS);
-    struct domain *from = mfn_valid(m) ? domain_get(frame_owner(frame_of(m))) : NULL;
-    struct domain *to = from ? domain_get(pick_domain()->id) : NULL;
-
-    if (to && !reservation_drop(from, m))
-        (void)reservation_add(to, 0, 0, false);
-    if (to)
-        domain_put(to);
-    if (from)
-        domain_put(from);
-}
-
-/* What comes from outside: devices, the tools, other CPUs' idle loops. */
+/* What comes from outside: devices, other CPUs' idle loops. */
 static void environment(void)
 {
     struct domain *d;
 
-    switch (rnd(10)) {
+    switch (rnd(8)) {
     case 0:
         d = domain_get((uint16_t)rnd(MODEL_DOMAINS));
         if (!d)
@@ -292,15 +250,7 @@ static void environment(void)
         (void)scrub_idle();
         break;
     case 3:
-        if (!this_cpu()->id) /* the one that takes the device's interrupts */
-            console_input("abc\001"[rnd(4)]);
-        break;
-    case 4:
-        live_audit();
-        break;
-    case 5:
-    case 6:
-        hand_over();
+        console_input("abA\001"[rnd(4)]);
         break;
     default:
         wake_somebody();
@@ -321,7 +271,7 @@ void world_step(unsigned cpu)
     host_this_cpu = pcpus[cpu];
     time_goes_on(cpu);
     pcpu_do_work();
-    if (chance(12) || !current_vcpu()->domain)
+    if (chance(16) || !current_vcpu()->domain)
         environment();
     if (current_vcpu()->domain)
         guest_step(current_vcpu());
@@ -344,7 +294,7 @@ static void destroy(struct domain *d)
 static void all_work(void)
 {
     for (unsigned n = 0; n < 4; n++)
-        for (unsigned cpu = MODEL_CPUS; cpu--;) { /* CPU 0 is the one that goes on */
+        for (unsigned cpu = 0; cpu < MODEL_CPUS; cpu++) {
             host_this_cpu = pcpus[cpu];
             pcpu_do_work();
         }
@@ -356,11 +306,6 @@ void world_end(void)
     for (struct domain *d = domain_next(NULL); d; d = domain_next(d))
         domain_pause(d);
     all_work();
-    host_this_cpu = pcpus[0];
-    while (world_audit_active) {
-        live_audit();
-        all_work();
-    }
     host_this_cpu = pcpus[0];
     for (struct domain *d = domain_next(NULL); d; d = domain_next(d))
         if (d != domain0)
